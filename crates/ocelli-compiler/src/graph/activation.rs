@@ -45,10 +45,7 @@ pub enum Activation {
 
 impl Activation {
     /// `max(x, 0)`.
-    pub const RELU: Self = Self::Clip {
-        min: 0.0,
-        max: f32::INFINITY,
-    };
+    pub const RELU: Self = Self::Clip { min: 0.0, max: f32::INFINITY };
     /// `min(max(x, 0), 6)`.
     pub const RELU6: Self = Self::Clip { min: 0.0, max: 6.0 };
 

@@ -183,11 +183,7 @@ impl Graph {
 
     /// Adds a tensor without quantization.
     pub fn add_tensor(&mut self, name: impl Into<String>, shape: Shape) -> TensorId {
-        self.tensors.push(Tensor {
-            name: name.into(),
-            shape,
-            quantization: None,
-        });
+        self.tensors.push(Tensor { name: name.into(), shape, quantization: None });
         TensorId(self.tensors.len() - 1)
     }
 
@@ -198,9 +194,7 @@ impl Graph {
 
     /// The nodes that read a tensor.
     pub fn consumers(&self, id: TensorId) -> Vec<usize> {
-        (0..self.nodes.len())
-            .filter(|&index| self.nodes[index].inputs.contains(&id))
-            .collect()
+        (0..self.nodes.len()).filter(|&index| self.nodes[index].inputs.contains(&id)).collect()
     }
 }
 

@@ -16,11 +16,7 @@ pub struct Shape {
 impl Shape {
     /// A map of `height x width x channels`.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
-        Self {
-            height,
-            width,
-            channels,
-        }
+        Self { height, width, channels }
     }
 
     /// Number of elements.
@@ -78,12 +74,7 @@ impl Window {
             kernel: [1, 1],
             stride: [1, 1],
             dilation: [1, 1],
-            padding: Padding {
-                top: 0,
-                left: 0,
-                bottom: 0,
-                right: 0,
-            },
+            padding: Padding { top: 0, left: 0, bottom: 0, right: 0 },
         }
     }
 
@@ -123,30 +114,15 @@ mod tests {
 
     #[test]
     fn same_padding_puts_the_odd_row_last() {
-        let window = Window {
-            kernel: [3, 3],
-            stride: [2, 2],
-            ..Window::pointwise()
-        };
+        let window = Window { kernel: [3, 3], stride: [2, 2], ..Window::pointwise() };
         let padding = window.same_padding(96, 97);
-        assert_eq!(
-            padding,
-            Padding {
-                top: 0,
-                left: 1,
-                bottom: 1,
-                right: 1
-            }
-        );
+        assert_eq!(padding, Padding { top: 0, left: 1, bottom: 1, right: 1 });
         assert_eq!(Window { padding, ..window }.output(96, 97), Some([48, 49]));
     }
 
     #[test]
     fn a_window_larger_than_the_map_has_no_output() {
-        let window = Window {
-            kernel: [5, 1],
-            ..Window::pointwise()
-        };
+        let window = Window { kernel: [5, 1], ..Window::pointwise() };
         assert_eq!(window.output(4, 4), None);
     }
 }
