@@ -5,7 +5,10 @@ import importlib.metadata
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+import golden_file
+
 REFERENCE = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')} BUILTIN_REF"
+SAMPLES = 4
 
 
 def load(path):
@@ -26,3 +29,42 @@ def run(interpreter, samples):
         for values, detail in zip(collected, outputs, strict=True):
             values.append(interpreter.get_tensor(detail["index"]))
     return [np.stack(values) for values in collected]
+
+
+def draw(detail, bounds, rng, sample):
+    """Random values for one input; the last two samples of an integer input hold its extremes throughout."""
+    shape, dtype = detail["shape"], detail["dtype"]
+    if dtype == np.float32:
+        return rng.uniform(*bounds, shape).astype(np.float32)
+    limits = np.iinfo(dtype)
+    if sample >= SAMPLES - 2:
+        return np.full(shape, limits.min if sample == SAMPLES - 2 else limits.max, dtype)
+    return rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
+
+
+def write_case(path, rng, ranges, fixed=None):
+    """Runs the model and writes its golden file beside it, inputs included.
+
+    `ranges` has an interval for each input (used for float32); `fixed` gives inputs, by tensor index, that are the same in
+    every sample.
+    """
+    interpreter = load(path)
+    inputs, fixed = interpreter.get_input_details(), fixed or {}
+    count = 1 if all(detail["index"] in fixed for detail in inputs) else SAMPLES
+    samples = [
+        [
+            fixed[detail["index"]] if detail["index"] in fixed else draw(detail, bounds, rng, sample)
+            for detail, bounds in zip(inputs, ranges, strict=True)
+        ]
+        for sample in range(count)
+    ]
+    outputs = run(interpreter, samples)
+    tensors = [
+        golden_file.tensor("input", detail["name"], np.stack([sample[index] for sample in samples]), detail["quantization"])
+        for index, detail in enumerate(inputs)
+    ] + [
+        golden_file.tensor("output", detail["name"], stack, detail["quantization"])
+        for detail, stack in zip(interpreter.get_output_details(), outputs, strict=True)
+    ]
+    operators = [detail["op_name"] for detail in interpreter._get_ops_details()]
+    golden_file.write(path.with_suffix(".golden"), path, count, REFERENCE, "included", tensors, operators=operators)

@@ -17,11 +17,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import tensorflow as tf
 
-import golden_file
 import reference
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "tflite_ops"
-SAMPLES = 4
 
 ACTIVATIONS = {
     "none": lambda x: x,
@@ -304,42 +302,6 @@ def convert(function, case, rng, mode):
     return converter.convert()
 
 
-def samples_of(details, ranges, rng):
-    """Random inputs; the last two samples of int8 hold the extremes, -128 and 127, throughout."""
-    samples = []
-    for sample in range(SAMPLES):
-        values = []
-        for detail, (low, high) in zip(details, ranges, strict=True):
-            if detail["dtype"] == np.float32:
-                each = rng.uniform(low, high, detail["shape"]).astype(np.float32)
-            elif sample < SAMPLES - 2:
-                each = rng.integers(-128, 128, detail["shape"]).astype(np.int8)
-            else:
-                each = np.full(detail["shape"], -128 if sample == SAMPLES - 2 else 127, np.int8)
-            values.append(each)
-        samples.append(values)
-    return samples
-
-
-def write_golden(path, ranges, rng):
-    """Runs `path` and writes its golden file beside it, inputs included; returns the names of its operators."""
-    interpreter = reference.load(path)
-    inputs = interpreter.get_input_details()
-    samples = samples_of(inputs, ranges, rng)
-    outputs = reference.run(interpreter, samples)
-    tensors = [
-        golden_file.tensor("input", detail["name"], np.stack([sample[index] for sample in samples]), detail["quantization"])
-        for index, detail in enumerate(inputs)
-    ] + [
-        golden_file.tensor("output", detail["name"], stack, detail["quantization"])
-        for detail, stack in zip(interpreter.get_output_details(), outputs, strict=True)
-    ]
-    operators = [detail["op_name"] for detail in interpreter._get_ops_details()]
-    golden = path.with_suffix(".golden")
-    golden_file.write(golden, path, len(samples), reference.REFERENCE, "included", tensors, operators=operators)
-    return operators
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=[], help="parts of case names; all cases without it")
@@ -357,7 +319,7 @@ def main():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             path = OUT / (stem + ".tflite")
             path.write_bytes(convert(case.body(rng), case, rng, mode))
-            print(*write_golden(path, case.ranges, rng))
+            reference.write_case(path, rng, case.ranges)
 
 
 if __name__ == "__main__":
