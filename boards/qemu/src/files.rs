@@ -1,0 +1,112 @@
+//! Files of the host.
+
+use core::ffi::CStr;
+use core::fmt;
+
+use ocelli_app::Files;
+use semihosting::fs::File;
+use semihosting::io::{self, Read, Write};
+
+/// Why a file could not be read or written.
+#[derive(Debug)]
+pub enum FileError {
+    /// The host refused.
+    Host {
+        /// The file's name.
+        name: &'static CStr,
+        /// The host's reason.
+        error: io::Error,
+    },
+    /// The file ends within an input, or cannot be written on.
+    Short(&'static CStr),
+    /// The file does not fit the memory for it.
+    Large {
+        /// The file's name.
+        name: &'static CStr,
+        /// Bytes that there are.
+        available: usize,
+    },
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |name: &'static CStr| name.to_str().unwrap_or_default();
+        match self {
+            Self::Host { name, error } => write!(f, "file {}: {error}", text(name)),
+            Self::Short(name) => {
+                write!(f, "file {}: it is not a whole number of inputs, or the disk is full", text(name))
+            }
+            Self::Large { name, available } => {
+                write!(f, "file {}: it has more than the {available} bytes that fit", text(name))
+            }
+        }
+    }
+}
+
+/// Reads a whole file into memory, and gives the bytes read.
+///
+/// # Errors
+/// If the file cannot be read, or does not fit.
+pub fn read<'a>(name: &'static CStr, memory: &'a mut [u8]) -> Result<&'a [u8], FileError> {
+    let mut file = File::open(name).map_err(|error| FileError::Host { name, error })?;
+    let available = memory.len();
+    let length = fill(&mut file, name, memory)?;
+    match memory.get(..length) {
+        Some(bytes) if length < available => Ok(bytes),
+        _ => Err(FileError::Large { name, available }),
+    }
+}
+
+/// Reads until `bytes` is full or the file ends; gives the number of bytes read.
+fn fill(file: &mut File, name: &'static CStr, bytes: &mut [u8]) -> Result<usize, FileError> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest).map_err(|error| FileError::Host { name, error })? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// A file of inputs, concatenated, and one that outputs are appended to.
+#[derive(Debug)]
+pub struct InputsAndOutputs {
+    inputs: File,
+    outputs: File,
+}
+
+const INPUTS: &CStr = c"inputs";
+const OUTPUTS: &CStr = c"outputs";
+
+impl InputsAndOutputs {
+    /// Opens `inputs` and creates `outputs`.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn open() -> Result<Self, FileError> {
+        let inputs = File::open(INPUTS).map_err(|error| FileError::Host { name: INPUTS, error })?;
+        let outputs = File::create(OUTPUTS).map_err(|error| FileError::Host { name: OUTPUTS, error })?;
+        Ok(Self { inputs, outputs })
+    }
+}
+
+impl Files for InputsAndOutputs {
+    type Error = FileError;
+
+    fn read_input(&mut self, input: &mut [i8]) -> Result<bool, FileError> {
+        // SAFETY: `i8` and `u8` have the same size and alignment, and every bit pattern is valid for both.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(input.as_mut_ptr().cast::<u8>(), input.len()) };
+        match fill(&mut self.inputs, INPUTS, bytes)? {
+            0 => Ok(false),
+            count if count == bytes.len() => Ok(true),
+            _ => Err(FileError::Short(INPUTS)),
+        }
+    }
+
+    fn write_output(&mut self, output: &[i8]) -> Result<(), FileError> {
+        // SAFETY: as above.
+        let bytes = unsafe { core::slice::from_raw_parts(output.as_ptr().cast::<u8>(), output.len()) };
+        self.outputs.write_all(bytes).map_err(|error| FileError::Host { name: OUTPUTS, error })
+    }
+}

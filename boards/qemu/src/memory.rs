@@ -1,0 +1,48 @@
+//! The machine's memory, beyond what the linker fills.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use ocelli_app::Memory;
+
+/// Bytes kept for the stack at the top of RAM.
+const STACK_BYTES: usize = 64 << 10;
+
+unsafe extern "C" {
+    static mut __sheap: u8;
+    static mut _stack_start: u8;
+    static mut _model_start: u8;
+    static mut _model_end: u8;
+}
+
+/// The memory that images may use as they like.
+#[derive(Debug)]
+pub struct Regions {
+    /// Where a model can be loaded; aligned to 16 bytes.
+    pub model: &'static mut [u8],
+    /// RAM between static data and stack.
+    pub memory: Memory<'static>,
+}
+
+/// Gives the memory out, once.
+pub fn take() -> Option<Regions> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    // There is one core and no interrupt calls this, so a load and a store do not race.
+    if TAKEN.load(Ordering::Relaxed) {
+        return None;
+    }
+    TAKEN.store(true, Ordering::Relaxed);
+    let free_start = (&raw mut __sheap).map_addr(|address| address.next_multiple_of(16));
+    let stack_bottom = (&raw mut _stack_start).wrapping_sub(STACK_BYTES);
+    // SAFETY: the linker places nothing between the end of static data and the stack, nor in the model's region, which the machine backs
+    // with RAM; `TAKEN` makes these the only references to them.
+    let (free, model) =
+        unsafe { (between(free_start, stack_bottom), between(&raw mut _model_start, &raw mut _model_end)) };
+    Some(Regions { model, memory: Memory { free, stack_bottom: stack_bottom.cast() } })
+}
+
+/// # Safety
+/// The bytes from `start` up to `end` must be RAM that nothing else uses.
+unsafe fn between(start: *mut u8, end: *mut u8) -> &'static mut [u8] {
+    // SAFETY: the caller vouches for the bytes; any bit pattern is a `u8`.
+    unsafe { core::slice::from_raw_parts_mut(start, end.addr().saturating_sub(start.addr())) }
+}

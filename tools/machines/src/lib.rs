@@ -1,0 +1,20 @@
+//! The QEMU machines that Ocelli's tests, benchmarks and command line run on.
+//!
+//! [`MACHINES`] is the one table of them: the firmware's build script takes memory maps from it, and the host tools take the target, the
+//! QEMU command and the clock. With the feature `host` (the default), [`toolchain`] finds a compiler for them, [`firmware`] builds images,
+//! and [`qemu`] runs an image and parses its report.
+#![forbid(unsafe_code)]
+
+mod table;
+pub use table::{MACHINES, Machine, Region, TARGETS, machine};
+
+#[cfg(feature = "host")]
+mod error;
+#[cfg(feature = "host")]
+pub mod firmware;
+#[cfg(feature = "host")]
+pub mod qemu;
+#[cfg(feature = "host")]
+pub mod toolchain;
+#[cfg(feature = "host")]
+pub use error::Error;

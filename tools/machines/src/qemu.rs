@@ -1,0 +1,128 @@
+//! Running images on QEMU.
+//!
+//! `-icount shift=0` makes every instruction a nanosecond of virtual time, so instruction counts are exactly repeatable.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::firmware::{self, Image};
+use crate::{Error, Machine};
+
+/// What the firmware measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Inputs that were run.
+    pub inferences: u64,
+    /// Instructions of the first inference.
+    pub instructions: u64,
+    /// Fewest instructions of an inference.
+    pub instructions_min: u64,
+    /// Most instructions of an inference.
+    pub instructions_max: u64,
+    /// Stack that an inference used, in bytes.
+    pub stack_bytes: u64,
+    /// Size of the arena, in bytes.
+    pub arena_bytes: u64,
+}
+
+/// Outputs of a batch, and what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The outputs of all inputs, concatenated.
+    pub outputs: Vec<u8>,
+    /// What the firmware measured.
+    pub report: Report,
+}
+
+/// Runs a packed model on a machine, building the firmware if need be: `inputs` are int8 tensors, concatenated, and so are the outputs.
+///
+/// # Errors
+/// If the firmware cannot be built, refuses the model or the inputs, or does not finish within `limit`.
+pub fn run_model(
+    machine: &'static Machine,
+    model: &[u8],
+    inputs: &[u8],
+    limit: Duration,
+) -> Result<Batch, Error> {
+    let image = firmware::build(machine, Image::Any)?;
+    let folder = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).map_err(Error::file(path))
+    };
+    write("model", model)?;
+    write("inputs", inputs)?;
+    let printed = run_image(machine, &image, folder.path(), &["model", "inputs", "outputs"], limit)?;
+    let report = serde_json::from_str(printed.trim()).map_err(|error| Error::Firmware {
+        machine: machine.name,
+        message: format!("no report ({error}) in {printed:?}"),
+    })?;
+    let path = folder.path().join("outputs");
+    let outputs = fs::read(&path).map_err(Error::file(path))?;
+    Ok(Batch { outputs, report })
+}
+
+/// Runs an image in a folder, whose files it can open by name, and gives what it printed.
+///
+/// # Errors
+/// If QEMU is missing, the image ends with an error, or does not end within `limit`.
+pub fn run_image(
+    machine: &'static Machine,
+    image: &Path,
+    folder: &Path,
+    arguments: &[&str],
+    limit: Duration,
+) -> Result<String, Error> {
+    let mut semihosting = String::from("enable=on,target=native,arg=firmware");
+    for argument in arguments {
+        semihosting.push_str(",arg=");
+        semihosting.push_str(&argument.replace(',', ",,"));
+    }
+    let output_path = folder.join("console");
+    let output = fs::File::create(&output_path).map_err(Error::file(&output_path))?;
+    let errors = output.try_clone().map_err(Error::file(&output_path))?;
+    let mut qemu = Command::new(machine.qemu);
+    qemu.args(["-M", machine.board]).args(machine.arguments);
+    qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]);
+    qemu.args(["-semihosting-config", &semihosting]).arg("-kernel").arg(image);
+    qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
+    let status = wait(&mut qemu, limit).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::NoQemu(machine.qemu),
+        ErrorKind::TimedOut => Error::Timeout { machine: machine.name, limit },
+        _ => Error::Firmware { machine: machine.name, message: error.to_string() },
+    })?;
+    let printed = fs::read(&output_path).map_err(Error::file(&output_path))?;
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    if status.success() {
+        return Ok(printed);
+    }
+    let message = match printed.trim() {
+        "" => format!("QEMU ended with {status}"),
+        text => text.trim_start_matches("error: ").to_owned(),
+    };
+    Err(Error::Firmware { machine: machine.name, message })
+}
+
+/// Waits for a command to end; kills it after `limit`.
+fn wait(command: &mut Command, limit: Duration) -> std::io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if start.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Err(ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

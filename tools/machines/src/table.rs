@@ -1,0 +1,153 @@
+//! The table of machines.
+
+/// A stretch of a machine's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Address of the first byte.
+    pub origin: u32,
+    /// Bytes.
+    pub length: u32,
+}
+
+/// A QEMU machine and the firmware target that runs on it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Short name, as in `--on qemu:m4` and in the firmware's Cargo features.
+    pub name: &'static str,
+    /// The core whose instruction set the code uses.
+    pub core: &'static str,
+    /// QEMU's program.
+    pub qemu: &'static str,
+    /// Value of QEMU's `-M`.
+    pub board: &'static str,
+    /// Further QEMU arguments.
+    pub arguments: &'static [&'static str],
+    /// Rust target triple.
+    pub target: &'static str,
+    /// Vector table, code, constants, and the model of an image that embeds one.
+    pub code: Region,
+    /// Static data, arena and stack.
+    pub ram: Region,
+    /// Where the image that runs any model puts the model it reads.
+    pub model: Region,
+    /// Length of a tick of the counter that times inferences, in picoseconds of virtual time; QEMU makes an instruction a nanosecond.
+    /// Zero where the core counts instructions itself.
+    pub tick_picoseconds: u32,
+}
+
+const KIB: u32 = 1 << 10;
+const MIB: u32 = 1 << 20;
+
+const fn region(origin: u32, length: u32) -> Region {
+    Region { origin, length }
+}
+
+/// Cortex-M3, M4 and M0-class machines: two 4 MiB SRAMs and 16 MiB of PSRAM.
+const fn mps2(
+    name: &'static str,
+    core: &'static str,
+    board: &'static str,
+    target: &'static str,
+    psram: u32,
+) -> Machine {
+    Machine {
+        name,
+        core,
+        qemu: "qemu-system-arm",
+        board,
+        arguments: &[],
+        target,
+        code: region(0, 4 * MIB),
+        ram: region(0x2000_0000, 4 * MIB),
+        model: region(psram, 16 * MIB),
+        tick_picoseconds: 40_000,
+    }
+}
+
+/// Every machine. `m0` is Armv6-M code on a Cortex-M3: QEMU's only Cortex-M0 board has 16 KiB of RAM, and the instructions are the same.
+pub const MACHINES: &[Machine] = &[
+    mps2("m0", "Cortex-M0", "mps2-an385", "thumbv6m-none-eabi", 0x2100_0000),
+    mps2("m3", "Cortex-M3", "mps2-an385", "thumbv7m-none-eabi", 0x2100_0000),
+    mps2("m4", "Cortex-M4", "mps2-an386", "thumbv7em-none-eabihf", 0x2100_0000),
+    mps2("m7", "Cortex-M7", "mps2-an500", "thumbv7em-none-eabihf", 0x6000_0000),
+    // The core starts in the secure state: these are the secure addresses of its memories.
+    Machine {
+        name: "m33",
+        core: "Cortex-M33",
+        qemu: "qemu-system-arm",
+        board: "mps2-an505",
+        arguments: &[],
+        target: "thumbv8m.main-none-eabihf",
+        code: region(0x1000_0000, 4 * MIB),
+        ram: region(0x3800_0000, 4 * MIB),
+        model: region(0x8000_0000, 16 * MIB),
+        tick_picoseconds: 50_000,
+    },
+    Machine {
+        name: "m55",
+        core: "Cortex-M55",
+        qemu: "qemu-system-arm",
+        board: "mps3-an547",
+        arguments: &[],
+        target: "thumbv8m.main-none-eabihf",
+        code: region(0, 512 * KIB),
+        ram: region(0x7000_0000, 64 * MIB),
+        model: region(0x7400_0000, 192 * MIB),
+        tick_picoseconds: 31_250,
+    },
+    Machine {
+        name: "rv32",
+        core: "RV32IMC",
+        qemu: "qemu-system-riscv32",
+        board: "virt",
+        arguments: &["-bios", "none", "-m", "128M"],
+        target: "riscv32imc-unknown-none-elf",
+        code: region(0x8000_0000, 16 * MIB),
+        ram: region(0x8100_0000, 48 * MIB),
+        model: region(0x8400_0000, 64 * MIB),
+        tick_picoseconds: 0,
+    },
+];
+
+/// The machine of that short name.
+pub fn machine(name: &str) -> Option<&'static Machine> {
+    MACHINES.iter().find(|machine| machine.name == name)
+}
+
+/// The Rust targets of all machines, each once.
+pub const TARGETS: &[&str] = &[
+    "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "riscv32imc-unknown-none-elf",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_those_of_the_machines() {
+        let mut targets: Vec<_> = MACHINES.iter().map(|machine| machine.target).collect();
+        targets.dedup();
+        assert_eq!(targets, TARGETS);
+    }
+
+    #[test]
+    fn regions_do_not_overlap() {
+        for machine in MACHINES {
+            let mut regions = [machine.code, machine.ram, machine.model];
+            regions.sort_by_key(|region| region.origin);
+            for pair in regions.windows(2) {
+                assert!(pair[0].origin + pair[0].length <= pair[1].origin, "{}", machine.name);
+            }
+        }
+    }
+
+    #[test]
+    fn machines_are_found_by_name() {
+        assert_eq!(machine("m7").map(|machine| machine.board), Some("mps2-an500"));
+        assert_eq!(machine("m8"), None);
+    }
+}

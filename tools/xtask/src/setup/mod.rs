@@ -1,0 +1,47 @@
+//! Installing what firmware needs: the Rust targets and QEMU. Quick when both are there.
+
+mod packages;
+mod run;
+mod sysroot;
+mod targets;
+
+use anyhow::Result;
+use ocelli_machines::MACHINES;
+use ocelli_machines::toolchain::Toolchain;
+
+use packages::Package;
+
+/// Shown by `cargo xtask setup --help`.
+pub const HELP: &str = "\
+The Rust targets come from `rustup target add`. Where that cannot download them, Debian's rustc-web and rust-web-src are installed, and the \
+targets' core and alloc are built from source into a sysroot in the user's cache folder (OCELLI_CACHE chooses another).
+OCELLI_TOOLCHAIN=active or =packaged allows only the one or the other.
+QEMU comes from the system's package manager.";
+
+/// Installs what is missing, and says what is used.
+pub fn run() -> Result<()> {
+    let toolchain = match Toolchain::find() {
+        Ok(toolchain) => toolchain,
+        Err(missing) => {
+            println!("setup: {missing}; installing the targets");
+            targets::install()?
+        }
+    };
+    match &toolchain {
+        Toolchain::Active => println!("setup: firmware is compiled by the active Rust toolchain"),
+        Toolchain::Packaged(sysroot) => println!(
+            "setup: firmware is compiled by the packaged rustc, with the sysroot {}",
+            sysroot.display()
+        ),
+    }
+
+    let missing: Vec<Package> = [Package::QemuArm, Package::QemuRiscv]
+        .into_iter()
+        .filter(|package| !packages::is_program(package.program()))
+        .collect();
+    packages::install(&missing)?;
+    let mut programs: Vec<_> = MACHINES.iter().map(|machine| machine.qemu).collect();
+    programs.dedup();
+    println!("setup: firmware runs on {}", programs.join(" and "));
+    Ok(())
+}
