@@ -1,2 +1,21 @@
-//! Exact int8 kernels for microcontrollers: the portable ones are the specification.
+//! Exact int8 kernels for microcontrollers. `docs/numerics.md` states the arithmetic; the functions here are that statement in code.
+//!
+//! - Every spatial kernel makes **one output row** at a time from a [`Map`], whose rows may live in a ring: a whole feature map is a ring as
+//!   tall as the map.
+//! - Maps are `height x width x channels`, channels innermost, int8.
+//! - A kernel never panics and never reads out of bounds: it returns `None` where slices and shapes do not fit together.
+//! - Accumulators are `i32` and wrap; the packer proves that they do not.
 #![no_std]
+#![forbid(unsafe_code)]
+
+pub mod conv;
+pub mod depthwise;
+pub mod elementwise;
+pub mod layout;
+pub mod map;
+pub mod pool;
+pub mod requantize;
+pub mod softmax;
+
+pub use map::{Map, Window};
+pub use requantize::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel};

@@ -1,0 +1,102 @@
+//! Operations that move values and change none.
+
+use crate::Map;
+
+/// Makes row `y` of the inputs side by side along the channels; inputs have the output's height and width.
+pub fn concat_channels_row(inputs: &[Map<'_>], y: usize, output: &mut [i8]) -> Option<()> {
+    let channels = inputs.iter().map(|input| input.channels).sum::<usize>();
+    if channels == 0 {
+        return None;
+    }
+    let mut first = 0;
+    for input in inputs {
+        let row = input.row(y)?;
+        if input.channels == 0 {
+            return None;
+        }
+        for (pixel, values) in output.chunks_exact_mut(channels).zip(row.chunks_exact(input.channels)) {
+            copy(pixel.get_mut(first..first + input.channels)?, values)?;
+        }
+        first += input.channels;
+    }
+    Some(())
+}
+
+/// Makes row `y` of the inputs side by side along the width.
+pub fn concat_width_row(inputs: &[Map<'_>], y: usize, output: &mut [i8]) -> Option<()> {
+    let mut rest = output;
+    for input in inputs {
+        let row = input.row(y)?;
+        let (here, after) = rest.split_at_mut_checked(row.len())?;
+        copy(here, row)?;
+        rest = after;
+    }
+    Some(())
+}
+
+/// Makes row `y` of the inputs one below the other.
+pub fn concat_height_row(inputs: &[Map<'_>], mut y: usize, output: &mut [i8]) -> Option<()> {
+    for input in inputs {
+        if y < input.height {
+            return copy(output, input.row(y)?);
+        }
+        y -= input.height;
+    }
+    None
+}
+
+/// Makes row `y` of the input with `top` rows above and `left` columns on the left, the rest of the border below and on the right; the
+/// border is `value`.
+pub fn pad_row(
+    input: &Map<'_>,
+    [top, left]: [usize; 2],
+    value: i8,
+    y: usize,
+    output: &mut [i8],
+) -> Option<()> {
+    output.fill(value);
+    match y.checked_sub(top) {
+        Some(y) if y < input.height => {
+            let row = input.row(y)?;
+            copy(output.get_mut(left.checked_mul(input.channels)?..)?.get_mut(..row.len())?, row)
+        }
+        _ => Some(()),
+    }
+}
+
+/// Makes row `y` of the input with its axes in another order: `order[i]` names the input axis (0 height, 1 width, 2 channels) that
+/// becomes output axis `i`; `channels` is the output's.
+pub fn transpose_row(
+    input: &Map<'_>,
+    order: [u8; 3],
+    channels: usize,
+    y: usize,
+    output: &mut [i8],
+) -> Option<()> {
+    if channels == 0 {
+        return None;
+    }
+    for (x, pixel) in output.chunks_exact_mut(channels).enumerate() {
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            let mut at = [0usize; 3];
+            for (axis, position) in order.into_iter().zip([y, x, channel]) {
+                *at.get_mut(usize::from(axis))? = position;
+            }
+            let [from_y, from_x, from_channel] = at;
+            *value = *input.row(from_y)?.get(from_x * input.channels + from_channel)?;
+        }
+    }
+    Some(())
+}
+
+/// `copy_from_slice` without its panic.
+#[inline]
+fn copy(to: &mut [i8], from: &[i8]) -> Option<()> {
+    if to.len() != from.len() {
+        return None;
+    }
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+    Some(())
+}

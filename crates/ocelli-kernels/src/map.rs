@@ -1,0 +1,105 @@
+//! Feature maps seen as rows, and the windows that slide over them.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A feature map of which at least the rows in use are in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Map<'a> {
+    /// Rows of `width * channels` values; row `y` is in slot `y % slots`.
+    pub data: &'a [i8],
+    /// Number of row slots in `data`: `height` for a whole map, fewer for a ring.
+    pub slots: usize,
+    /// Rows of the map.
+    pub height: usize,
+    /// Pixels a row.
+    pub width: usize,
+    /// Values a pixel.
+    pub channels: usize,
+    /// The value that stands for 0.0, and so for padding.
+    pub zero_point: i8,
+}
+
+impl<'a> Map<'a> {
+    /// Row `y`, `width * channels` values; `None` where `data` is too short.
+    #[inline]
+    pub fn row(&self, y: usize) -> Option<&'a [i8]> {
+        let length = self.width.checked_mul(self.channels)?;
+        let start = y.checked_rem(self.slots)?.checked_mul(length)?;
+        self.data.get(start..start.checked_add(length)?)
+    }
+}
+
+/// A window that slides over a map. Pairs are `[vertical, horizontal]`. Padding below and on the right follows from the output's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Window {
+    /// Taps.
+    pub kernel: [u16; 2],
+    /// Step between outputs, at least 1.
+    pub stride: [u16; 2],
+    /// Distance between taps, at least 1.
+    pub dilation: [u16; 2],
+    /// Rows above and columns on the left of the map.
+    pub padding: [u16; 2],
+}
+
+/// The taps of one axis of a window that fall on the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taps {
+    /// First tap on the map.
+    pub first: usize,
+    /// One past the last tap on the map; equal to `first` where there is none.
+    pub end: usize,
+    /// Coordinate of tap `first`.
+    pub start: usize,
+    /// Distance between taps.
+    pub step: usize,
+}
+
+impl Window {
+    /// The taps of `axis` (0 vertical, 1 horizontal) that fall on a map of `size` for output `position`.
+    #[inline]
+    pub(crate) fn taps(&self, axis: usize, position: usize, size: usize) -> Option<Taps> {
+        let pick = |pair: &[u16; 2]| pair.get(axis).map(|&value| usize::from(value));
+        let (kernel, step) = (pick(&self.kernel)?, pick(&self.dilation)?);
+        let (padding, origin) = (pick(&self.padding)?, position * pick(&self.stride)?);
+        let first = if step == 1 {
+            padding.saturating_sub(origin)
+        } else {
+            padding.saturating_sub(origin).checked_add(step)?.checked_sub(1)?.checked_div(step)?
+        }
+        .min(kernel);
+        let room = (size + padding).saturating_sub(origin);
+        let end = if step == 1 { room } else { room.checked_add(step)?.checked_sub(1)?.checked_div(step)? };
+        let end = end.clamp(first, kernel.max(first));
+        let start = (origin + first * step).saturating_sub(padding);
+        Some(Taps { first, end, start, step })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn taps_are_those_on_the_map(
+            kernel in 1u16..9, stride in 1u16..6, dilation in 1u16..5, padding in 0u16..9, position in 0usize..12, size in 1usize..12,
+        ) {
+            let window = Window { kernel: [kernel, 1], stride: [stride, 1], dilation: [dilation, 1], padding: [padding, 0] };
+            let expected: std::vec::Vec<(usize, usize)> = (0..usize::from(kernel))
+                .filter_map(|tap| {
+                    let at = position * usize::from(stride) + tap * usize::from(dilation);
+                    let at = at.checked_sub(usize::from(padding))?;
+                    (at < size).then_some((tap, at))
+                })
+                .collect();
+            let taps = window.taps(0, position, size).unwrap();
+            let found: std::vec::Vec<(usize, usize)> =
+                (taps.first..taps.end).map(|tap| (tap, taps.start + (tap - taps.first) * taps.step)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+    extern crate std;
+}
