@@ -2,47 +2,24 @@
 
 use crate::Map;
 
-/// Makes row `y` of the inputs side by side along the channels; inputs have the output's height and width.
-pub fn concat_channels_row(inputs: &[Map<'_>], y: usize, output: &mut [i8]) -> Option<()> {
-    let channels = inputs.iter().map(|input| input.channels).sum::<usize>();
-    if channels == 0 {
+/// Copies row `y` of the input into an output row of `channels` values a pixel, from pixel `left` and channel `first` on: concatenation
+/// along the width or the channels.
+pub fn place_row(
+    input: &Map<'_>,
+    y: usize,
+    output: &mut [i8],
+    channels: usize,
+    [left, first]: [usize; 2],
+) -> Option<()> {
+    let row = input.row(y)?;
+    if input.channels == 0 || channels == 0 {
         return None;
     }
-    let mut first = 0;
-    for input in inputs {
-        let row = input.row(y)?;
-        if input.channels == 0 {
-            return None;
-        }
-        for (pixel, values) in output.chunks_exact_mut(channels).zip(row.chunks_exact(input.channels)) {
-            copy(pixel.get_mut(first..first + input.channels)?, values)?;
-        }
-        first += input.channels;
+    let pixels = output.get_mut(left.checked_mul(channels)?..)?.chunks_exact_mut(channels);
+    for (pixel, values) in pixels.zip(row.chunks_exact(input.channels)) {
+        copy(pixel.get_mut(first..first.checked_add(input.channels)?)?, values)?;
     }
     Some(())
-}
-
-/// Makes row `y` of the inputs side by side along the width.
-pub fn concat_width_row(inputs: &[Map<'_>], y: usize, output: &mut [i8]) -> Option<()> {
-    let mut rest = output;
-    for input in inputs {
-        let row = input.row(y)?;
-        let (here, after) = rest.split_at_mut_checked(row.len())?;
-        copy(here, row)?;
-        rest = after;
-    }
-    Some(())
-}
-
-/// Makes row `y` of the inputs one below the other.
-pub fn concat_height_row(inputs: &[Map<'_>], mut y: usize, output: &mut [i8]) -> Option<()> {
-    for input in inputs {
-        if y < input.height {
-            return copy(output, input.row(y)?);
-        }
-        y -= input.height;
-    }
-    None
 }
 
 /// Makes row `y` of the input with `top` rows above and `left` columns on the left, the rest of the border below and on the right; the

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::requantize::TfLite;
-use crate::{Map, Q32, Q32Channel, Requantize, Window};
+use crate::{Map, Q32, Q32Channel, Requantize, TfLiteChannel, Window};
 
 /// Channels reduced side by side.
 const BLOCK: usize = 8;
@@ -75,6 +75,16 @@ pub fn average_row_tflite(
         let count = i32::try_from(count).ok()?;
         let half = if sum > 0 { count / 2 } else { -(count / 2) };
         Some(rule.clamp(sum.wrapping_add(half).checked_div(count)?))
+    })
+}
+
+/// A mean over the whole map as TFLite's reference kernel computes it: `finish(sum(x) + bias)` for each channel, where the multiplier holds
+/// `1 / (height * width)` and the bias `-height * width * zero_point`.
+pub fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
+    let kernel = [u16::try_from(input.height).ok()?, u16::try_from(input.width).ok()?];
+    let window = Window { kernel, stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    reduce_row(&window, input, 0, output, 0, i32::wrapping_add, |sum, _| {
+        Some(rule.finish(channel, sum.wrapping_add(channel.bias)))
     })
 }
 

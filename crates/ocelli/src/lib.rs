@@ -1,2 +1,32 @@
-//! int8 neural vision on microcontrollers: no_std, no heap, the same bytes on host and board.
+//! int8 neural vision on microcontrollers: `no_std`, no heap, the same bytes on host and board.
+//!
+//! ```
+//! use ocelli::{Aligned, Engine, Model, operator};
+//!
+//! fn classify(model: &[u8], image: &[i8], arena: &mut [u8]) -> Result<usize, Box<dyn core::error::Error>> {
+//!     let model = Model::open(model)?;
+//!     let mut engine = Engine::<{ operator::ALL }>::new(model, arena)?;
+//!     let output = engine.run(image)?;
+//!     Ok(output.top_k::<1>()[0].index)
+//! }
+//! assert!(classify(&Aligned([0; 128]).0, &[], &mut []).is_err());
+//! ```
+//!
+//! A firmware image names its model with [`include_model!`] and links only the operators that the model uses:
+//! `Engine::<{ MODEL.operators() }>::new(MODEL.open()?, arena)`.
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod memory;
+mod output;
+mod steps;
+
+pub use engine::Engine;
+pub use error::{EngineError, RunError};
+pub use ocelli_format::{
+    ALIGNMENT, Aligned, IncludedModel, Model, ModelError, Numerics, Operator, Preprocessing, SelfTest, Step,
+    Target, TensorInfo, include_model, operator, test_bytes,
+};
+pub use output::{Class, Output};

@@ -1,0 +1,137 @@
+//! The fixed start of the file.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The first eight bytes: the name, and bytes that a transfer in text mode would change.
+pub const MAGIC: [u8; 8] = *b"OCELLI\x1a\n";
+
+/// The one format version that is read and written. Any change of layout or meaning raises it.
+pub const VERSION: u16 = 1;
+
+/// Alignment of the file in memory and of its sections in the file, bytes.
+pub const ALIGNMENT: usize = 16;
+
+/// A range of bytes, relative to the start of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Span {
+    /// First byte.
+    pub offset: u32,
+    /// Number of bytes.
+    pub length: u32,
+}
+
+/// The fixed start of the file, 96 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`VERSION`].
+    pub version: u16,
+    /// A [`Target`].
+    pub target: u8,
+    /// A [`Numerics`].
+    pub numerics: u8,
+    /// Length of the whole file.
+    pub file_bytes: u32,
+    /// CRC-32 (ISO-HDLC, as zip and PNG use) of the whole file but for these four bytes.
+    pub checksum: u32,
+    /// The [operators](crate::operator) in use, a bit each.
+    pub operators: u32,
+    /// Bytes that all tensors need that are not constant.
+    pub arena_bytes: u32,
+    /// Multiply-accumulate operations an inference, for reports.
+    pub macs: u32,
+    /// [`TensorInfo`](crate::TensorInfo) records.
+    pub tensors: Span,
+    /// Steps in execution order.
+    pub steps: Span,
+    /// Weights, tables and per-channel parameters; offsets in steps and constant tensors are relative to it.
+    pub weights: Span,
+    /// Name and labels.
+    pub text: Span,
+    /// How a picture's bytes become the input's.
+    pub preprocessing: Span,
+    /// A seed and the output that it must give.
+    pub self_test: Span,
+    /// Tensor index of the input.
+    pub input: u16,
+    /// Tensor index of the output.
+    pub output: u16,
+    /// Zero.
+    pub reserved: [u32; 3],
+}
+
+const _: () = assert!(size_of::<Header>() == 96);
+
+impl Header {
+    /// Where the checksum lies.
+    pub(crate) const CHECKSUM: core::ops::Range<usize> = 16..20;
+    /// Where `operators` lies.
+    pub(crate) const OPERATORS: usize = 20;
+    /// Where `arena_bytes` lies.
+    pub(crate) const ARENA_BYTES: usize = 24;
+}
+
+/// What the layout of weights and maps is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Target {
+    /// Plain layouts that every engine runs.
+    Portable = 0,
+    /// Cortex-M4, M7 and M33 with DSP instructions: reserved.
+    Dsp = 1,
+    /// Cortex-M55 and M85 with Helium: reserved.
+    Helium = 2,
+}
+
+impl Target {
+    /// The target of a code in the header.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Portable),
+            1 => Some(Self::Dsp),
+            2 => Some(Self::Helium),
+            _ => None,
+        }
+    }
+
+    /// The name in messages and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Dsp => "dsp",
+            Self::Helium => "helium",
+        }
+    }
+}
+
+/// The rule by which accumulators become int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Numerics {
+    /// One rounding, for models quantized by Ocelli.
+    Q32 = 0,
+    /// TFLite's, for imported int8 models.
+    TfLite = 1,
+}
+
+impl Numerics {
+    /// The rule of a code in the header.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Q32),
+            1 => Some(Self::TfLite),
+            _ => None,
+        }
+    }
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Q32 => "q32",
+            Self::TfLite => "tflite",
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The operators that a step can have, and the parameters that each keeps in the step.
+//!
+//! Offsets (`weights`, `channels`, `table`, `slopes`) are relative to the model's weights.
+
+use ocelli_kernels::{Q32Channel, TfLiteChannel, Window};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What a step computes. Where the two requantization rules differ, each has an operator of its own, so that a firmware image links one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Operator {
+    /// [`ConvRecord`].
+    Conv2dQ32 = 0,
+    /// [`ConvRecord`].
+    Conv2dTfLite = 1,
+    /// [`ConvRecord`].
+    DepthwiseConv2dQ32 = 2,
+    /// [`ConvRecord`].
+    DepthwiseConv2dTfLite = 3,
+    /// [`AddQ32Record`].
+    AddQ32 = 4,
+    /// [`AddTfLiteRecord`].
+    AddTfLite = 5,
+    /// [`MulQ32Record`].
+    MulQ32 = 6,
+    /// [`MulTfLiteRecord`].
+    MulTfLite = 7,
+    /// [`PReluQ32Record`].
+    PReluQ32 = 8,
+    /// [`PReluTfLiteRecord`].
+    PReluTfLite = 9,
+    /// [`AveragePoolQ32Record`].
+    AveragePoolQ32 = 10,
+    /// [`PoolRecord`].
+    AveragePoolTfLite = 11,
+    /// [`PoolRecord`].
+    MaxPool = 12,
+    /// [`TableRecord`] of 256 `u16`.
+    SoftmaxQ32 = 13,
+    /// [`SoftmaxTfLiteRecord`].
+    SoftmaxTfLite = 14,
+    /// [`TableRecord`] of 256 `i8`.
+    Table = 15,
+    /// [`ConcatRecord`].
+    Concat = 16,
+    /// [`PadRecord`].
+    Pad = 17,
+    /// [`TransposeRecord`].
+    Transpose = 18,
+    /// [`MeanTfLiteRecord`].
+    MeanTfLite = 19,
+}
+
+impl Operator {
+    /// All operators, by code.
+    pub const ALL: [Self; 20] = [
+        Self::Conv2dQ32,
+        Self::Conv2dTfLite,
+        Self::DepthwiseConv2dQ32,
+        Self::DepthwiseConv2dTfLite,
+        Self::AddQ32,
+        Self::AddTfLite,
+        Self::MulQ32,
+        Self::MulTfLite,
+        Self::PReluQ32,
+        Self::PReluTfLite,
+        Self::AveragePoolQ32,
+        Self::AveragePoolTfLite,
+        Self::MaxPool,
+        Self::SoftmaxQ32,
+        Self::SoftmaxTfLite,
+        Self::Table,
+        Self::Concat,
+        Self::Pad,
+        Self::Transpose,
+        Self::MeanTfLite,
+    ];
+
+    /// The operator of a code in a step.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Its bit in a mask of operators.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// The name in tables and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conv2dQ32 | Self::Conv2dTfLite => "Conv2d",
+            Self::DepthwiseConv2dQ32 | Self::DepthwiseConv2dTfLite => "DepthwiseConv2d",
+            Self::AddQ32 | Self::AddTfLite => "Add",
+            Self::MulQ32 | Self::MulTfLite => "Mul",
+            Self::PReluQ32 | Self::PReluTfLite => "PReLU",
+            Self::AveragePoolQ32 | Self::AveragePoolTfLite => "AveragePool",
+            Self::MaxPool => "MaxPool",
+            Self::SoftmaxQ32 | Self::SoftmaxTfLite => "Softmax",
+            Self::Table => "Table",
+            Self::Concat => "Concat",
+            Self::Pad => "Pad",
+            Self::Transpose => "Transpose",
+            Self::MeanTfLite => "Mean",
+        }
+    }
+}
+
+/// The mask of every operator, for images that run any model.
+pub const ALL: u32 = (1 << Operator::ALL.len()) - 1;
+
+macro_rules! records {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+    )*};
+}
+
+records! {
+    /// A convolution, depthwise or not: one input.
+    ConvRecord {
+        /// The window.
+        window: Window,
+        /// Groups; of a depthwise convolution, output channels an input channel.
+        groups: u16,
+        /// Lower bound of the output (`TfLite` alone).
+        min: i8,
+        /// Upper bound of the output (`TfLite` alone).
+        max: i8,
+        /// `[output channels][kernel height][kernel width][input channels / groups]` int8; of a depthwise convolution
+        /// `[kernel height][kernel width][output channels]`.
+        weights: u32,
+        /// A `Q32Channel` or `TfLiteChannel` an output channel, at a multiple of 4.
+        channels: u32,
+    }
+
+    /// [`ocelli_kernels::elementwise::Add`]: two inputs.
+    AddQ32Record {
+        /// Multipliers of the operands.
+        multipliers: [i32; 2],
+        /// Summand.
+        bias: i32,
+        /// Right shift, 0 to 30.
+        shift: u32,
+    }
+
+    /// [`ocelli_kernels::elementwise::AddTfLite`]: two inputs.
+    AddTfLiteRecord {
+        /// Multipliers and shifts of the operands.
+        operands: [TfLiteChannel; 2],
+        /// Multiplier and shift of the sum.
+        output: TfLiteChannel,
+        /// Lower bound of the output.
+        min: i8,
+        /// Upper bound of the output.
+        max: i8,
+        /// Zero.
+        reserved: [u8; 2],
+    }
+
+    /// [`ocelli_kernels::elementwise::Mul`] under `Q32`: two inputs.
+    MulQ32Record {
+        /// Requantization of the product.
+        channel: Q32Channel,
+    }
+
+    /// [`ocelli_kernels::elementwise::Mul`] under `TfLite`: two inputs.
+    MulTfLiteRecord {
+        /// Requantization of the product.
+        channel: TfLiteChannel,
+        /// Lower bound of the output.
+        min: i8,
+        /// Upper bound of the output.
+        max: i8,
+        /// Zero.
+        reserved: [u8; 2],
+    }
+
+    /// [`ocelli_kernels::elementwise::PRelu`] under `Q32`: one input.
+    PReluQ32Record {
+        /// Requantization of the positive and of the negative half.
+        halves: [Q32Channel; 2],
+        /// One int8 a channel.
+        slopes: u32,
+        /// Zero point of the slopes.
+        slope_zero_point: i32,
+    }
+
+    /// [`ocelli_kernels::elementwise::PRelu`] under `TfLite`: one input.
+    PReluTfLiteRecord {
+        /// Requantization of the positive and of the negative half.
+        halves: [TfLiteChannel; 2],
+        /// One int8 a channel.
+        slopes: u32,
+        /// Zero point of the slopes.
+        slope_zero_point: i32,
+    }
+
+    /// [`ocelli_kernels::pool::AveragePool`]: one input.
+    AveragePoolQ32Record {
+        /// The window.
+        window: Window,
+        /// Requantization of the sum.
+        channel: Q32Channel,
+        /// Left shift of the sum, 0 to 15.
+        shift: u8,
+        /// 1 where padding counts as zeros.
+        count_include_pad: u8,
+        /// Zero.
+        reserved: [u8; 2],
+    }
+
+    /// A maximum, or TFLite's mean: one input.
+    PoolRecord {
+        /// The window.
+        window: Window,
+        /// Lower bound of the output.
+        min: i8,
+        /// Upper bound of the output.
+        max: i8,
+        /// Zero.
+        reserved: [u8; 2],
+    }
+
+    /// [`ocelli_kernels::softmax::SoftmaxTfLite`]: one input.
+    SoftmaxTfLiteRecord {
+        /// Multiplier of a difference.
+        multiplier: i32,
+        /// Its shift.
+        shift: i32,
+        /// The smallest difference that counts.
+        smallest_difference: i32,
+    }
+
+    /// A mean over height and width as TFLite computes it: one input.
+    MeanTfLiteRecord {
+        /// Requantization of the sum.
+        channel: TfLiteChannel,
+    }
+
+    /// A table: one input.
+    TableRecord {
+        /// Where it lies.
+        table: u32,
+    }
+
+    /// Inputs side by side: one or more inputs.
+    ConcatRecord {
+        /// 0 height, 1 width, 2 channels.
+        axis: u8,
+        /// Zero.
+        reserved: [u8; 3],
+    }
+
+    /// A border: one input.
+    PadRecord {
+        /// Rows above.
+        top: u16,
+        /// Columns on the left.
+        left: u16,
+        /// The border's value.
+        value: i8,
+        /// Zero.
+        reserved: [u8; 3],
+    }
+
+    /// Axes in another order: one input.
+    TransposeRecord {
+        /// The input axis that becomes each output axis: 0 height, 1 width, 2 channels.
+        order: [u8; 3],
+        /// Zero.
+        reserved: u8,
+    }
+}

@@ -1,0 +1,63 @@
+//! Tensors of a packed model.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Shape, place and scale of a tensor: `real = scale * (q - zero_point)`.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TensorInfo {
+    /// First byte in the arena, or in the weights where the tensor is constant.
+    pub offset: u32,
+    /// Rows.
+    pub height: u16,
+    /// Pixels a row.
+    pub width: u16,
+    /// Values a pixel.
+    pub channels: u16,
+    /// 1 for a constant, 0 for a tensor in the arena.
+    pub constant: u8,
+    /// The value that stands for 0.0.
+    pub zero_point: i8,
+    /// Size of one step.
+    pub scale: f32,
+}
+
+impl TensorInfo {
+    /// Number of values, and of bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        // Models are refused when they are opened where this does not fit 31 bits.
+        usize::from(self.height)
+            .wrapping_mul(usize::from(self.width))
+            .wrapping_mul(usize::from(self.channels))
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that it takes, in the arena or in the weights; `None` where an end does not fit 31 bits.
+    #[inline]
+    pub fn range(&self) -> Option<core::ops::Range<usize>> {
+        let length = u64::from(self.height) * u64::from(self.width) * u64::from(self.channels);
+        let end = u64::from(self.offset).checked_add(length)?;
+        if end > i32::MAX as u64 {
+            return None;
+        }
+        Some(self.offset as usize..end as usize)
+    }
+
+    /// The real value of an int8 value.
+    pub fn dequantize(&self, value: i8) -> f32 {
+        self.scale * f32::from(i16::from(value) - i16::from(self.zero_point))
+    }
+
+    /// The int8 value nearest to a real value, saturated.
+    pub fn quantize(&self, value: f32) -> i8 {
+        let scaled = value / self.scale;
+        // `f32::round` is not in `core`: half away from zero by hand. Casts of floats saturate.
+        let rounded = (if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32;
+        rounded.saturating_add(i32::from(self.zero_point)).clamp(-128, 127) as i8
+    }
+}

@@ -1,0 +1,92 @@
+//! Why a model does not start, or an inference does not run.
+
+use core::fmt;
+
+use ocelli_format::{Operator, Target};
+
+/// Why [`Engine::new`](crate::Engine::new) refused a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The arena is too small.
+    Arena {
+        /// Bytes that the model needs.
+        needed: usize,
+        /// Bytes given.
+        given: usize,
+    },
+    /// The model was packed for another target than this engine's.
+    Target {
+        /// The model's.
+        found: Target,
+    },
+    /// The engine was built without an operator that the model uses.
+    Operator {
+        /// Index of the step.
+        step: usize,
+        /// The operator.
+        operator: Operator,
+    },
+    /// A step's tensors and parameters do not fit together.
+    Step {
+        /// Its index.
+        step: usize,
+        /// What does not fit.
+        problem: &'static str,
+    },
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arena { needed, given } => {
+                write!(formatter, "the model needs an arena of {needed} bytes, {given} were given")
+            }
+            Self::Target { found } => write!(
+                formatter,
+                "the model was packed for target `{}`, this engine runs `{}`; quantize it again with `--target {1}`",
+                found.name(),
+                Target::Portable.name()
+            ),
+            Self::Operator { step, operator } => write!(
+                formatter,
+                "step {step} is a {}, which this engine was built without; build it with the model's own operators or `operator::ALL`",
+                operator.name()
+            ),
+            Self::Step { step, problem } => write!(formatter, "step {step}: {problem}; pack the model again"),
+        }
+    }
+}
+
+impl core::error::Error for EngineError {}
+
+/// Why an inference did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The input has not the model's length.
+    InputLength {
+        /// Values that the model takes.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A step could not run. This does not happen with a model that [`Engine::new`](crate::Engine::new) took.
+    Step {
+        /// Its index.
+        step: usize,
+    },
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InputLength { expected, found } => {
+                write!(formatter, "the model takes {expected} input values, {found} were given")
+            }
+            Self::Step { step } => write!(formatter, "step {step} could not run"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}

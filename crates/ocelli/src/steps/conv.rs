@@ -1,0 +1,87 @@
+//! Convolutions, row by row.
+
+use ocelli_format::operator::ConvRecord;
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::conv::Conv2d;
+use ocelli_kernels::depthwise::DepthwiseConv2d;
+
+use super::{Bound, Rule, check_window, one_to_one, rows};
+use crate::memory::parameters;
+
+/// A convolution with any groups.
+pub(crate) struct Conv<'m, R: Rule> {
+    kernel: Conv2d<'m>,
+    common: Common<'m, R>,
+}
+
+/// A depthwise convolution.
+pub(crate) struct Depthwise<'m, R: Rule> {
+    kernel: DepthwiseConv2d<'m>,
+    common: Common<'m, R>,
+}
+
+/// What both kinds have.
+struct Common<'m, R: Rule> {
+    input: &'m TensorInfo,
+    output: &'m TensorInfo,
+    rule: R,
+    channels: &'m [R::Channel],
+}
+
+impl<'m, R: Rule> Common<'m, R> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<(Self, &'m ConvRecord), &'static str> {
+        let [input, output] = one_to_one(model, step)?;
+        let record: &ConvRecord = step.record().ok_or("its parameters are cut")?;
+        check_window(&record.window, input, output)?;
+        let rule = R::new(output, record.min, record.max);
+        let channels = parameters(model, record.channels, usize::from(output.channels))?;
+        Ok((Self { input, output, rule, channels }, record))
+    }
+}
+
+impl<'m, R: Rule> Bound<'m> for Conv<'m, R> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let (common, record) = Common::bind(model, step)?;
+        let groups = usize::from(record.groups);
+        let (inputs, outputs) = (usize::from(common.input.channels), usize::from(common.output.channels));
+        if groups == 0 || inputs.checked_rem(groups) != Some(0) || outputs.checked_rem(groups) != Some(0) {
+            return Err("its groups do not divide its channels");
+        }
+        let [height, width] = record.window.kernel.map(usize::from);
+        let length = [height, width, inputs.checked_div(groups).unwrap_or(0), outputs]
+            .into_iter()
+            .try_fold(1usize, usize::checked_mul)
+            .ok_or("it has too many weights")?;
+        let weights = parameters(model, record.weights, length)?;
+        Ok(Self { kernel: Conv2d { window: record.window, groups, weights }, common })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let Common { input, output, rule, channels } = &self.common;
+        rows(model, arena, input, output, |input, y, output| {
+            self.kernel.row(input, y, output, rule, channels)
+        })
+    }
+}
+
+impl<'m, R: Rule> Bound<'m> for Depthwise<'m, R> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let (common, record) = Common::bind(model, step)?;
+        let outputs = usize::from(common.output.channels);
+        let channel_multiplier = usize::from(record.groups);
+        if usize::from(common.input.channels).checked_mul(channel_multiplier) != Some(outputs) {
+            return Err("its output channels are no multiple of its input channels");
+        }
+        let [height, width] = record.window.kernel.map(usize::from);
+        let length = height.checked_mul(width).and_then(|taps| taps.checked_mul(outputs));
+        let weights = parameters(model, record.weights, length.ok_or("it has too many weights")?)?;
+        Ok(Self { kernel: DepthwiseConv2d { window: record.window, channel_multiplier, weights }, common })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let Common { input, output, rule, channels } = &self.common;
+        rows(model, arena, input, output, |input, y, output| {
+            self.kernel.row(input, y, output, rule, channels)
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! Steps that update single elements, in place or on a copy of their first input.
+
+use ocelli_format::operator::{
+    AddQ32Record, AddTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord,
+    TableRecord,
+};
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteChannel, elementwise};
+
+use super::{Bound, Rule, in_place};
+use crate::memory::{Operands, parameters};
+
+const CUT: &str = "its parameters are cut";
+
+/// The operands of an operation of two tensors.
+struct Pair<'m> {
+    inputs: [&'m TensorInfo; 2],
+    output: &'m TensorInfo,
+}
+
+impl<'m> Pair<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let (inputs, output) = in_place::<2>(model, step)?;
+        let second = inputs[1].len();
+        if second != output.len() && second != usize::from(output.channels) && second != 1 {
+            return Err(
+                "the second input has neither the output's size, nor a value a channel, nor one value",
+            );
+        }
+        Ok(Self { inputs, output })
+    }
+
+    fn zero_points(&self) -> [i32; 2] {
+        self.inputs.map(|input| i32::from(input.zero_point))
+    }
+
+    /// Brings the first input into the output's place, then calls `apply` with it and the second.
+    fn run(
+        &self,
+        model: &Model<'m>,
+        arena: &mut [i8],
+        apply: impl Fn(&mut [i8], &[i8]) -> Option<()>,
+    ) -> Option<()> {
+        let mut operands = Operands::split(model, arena, self.output)?;
+        bring(&mut operands, self.inputs[0], self.output)?;
+        let (other, data) = operands.values_and_output(self.inputs[1])?;
+        apply(data, other)
+    }
+}
+
+/// Copies `input` to where `output` is, unless it is there.
+fn bring(operands: &mut Operands<'_, '_>, input: &TensorInfo, output: &TensorInfo) -> Option<()> {
+    if input.constant != 0 || input.offset != output.offset {
+        let (values, data) = operands.values_and_output(input)?;
+        for (to, &from) in data.iter_mut().zip(values) {
+            *to = from;
+        }
+    }
+    Some(())
+}
+
+/// Calls `apply` with a single input brought into the output's place.
+pub(super) fn update(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    [input, output]: [&TensorInfo; 2],
+    apply: impl Fn(&mut [i8]) -> Option<()>,
+) -> Option<()> {
+    let mut operands = Operands::split(model, arena, output)?;
+    bring(&mut operands, input, output)?;
+    apply(operands.output)
+}
+
+pub(crate) struct AddQ32<'m> {
+    pair: Pair<'m>,
+    kernel: elementwise::Add,
+}
+
+impl<'m> Bound<'m> for AddQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &AddQ32Record = step.record().ok_or(CUT)?;
+        let &AddQ32Record { multipliers, bias, shift } = record;
+        Ok(Self { pair: Pair::bind(model, step)?, kernel: elementwise::Add { multipliers, bias, shift } })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        self.pair.run(model, arena, |data, other| self.kernel.apply(data, other))
+    }
+}
+
+pub(crate) struct AddTfLite<'m> {
+    pair: Pair<'m>,
+    kernel: elementwise::AddTfLite,
+}
+
+impl<'m> Bound<'m> for AddTfLite<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let pair = Pair::bind(model, step)?;
+        let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(CUT)?;
+        let rule = TfLite::new(pair.output, min, max);
+        let kernel = elementwise::AddTfLite { zero_points: pair.zero_points(), operands, output, rule };
+        Ok(Self { pair, kernel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        self.pair.run(model, arena, |data, other| self.kernel.apply(data, other))
+    }
+}
+
+pub(crate) struct MulQ32<'m> {
+    pair: Pair<'m>,
+    channel: &'m Q32Channel,
+}
+
+impl<'m> Bound<'m> for MulQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &MulQ32Record = step.record().ok_or(CUT)?;
+        Ok(Self { pair: Pair::bind(model, step)?, channel: &record.channel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let kernel =
+            elementwise::Mul { zero_points: self.pair.zero_points(), rule: Q32, channel: self.channel };
+        self.pair.run(model, arena, |data, other| kernel.apply(data, other))
+    }
+}
+
+pub(crate) struct MulTfLite<'m> {
+    pair: Pair<'m>,
+    record: &'m MulTfLiteRecord,
+}
+
+impl<'m> Bound<'m> for MulTfLite<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        Ok(Self { pair: Pair::bind(model, step)?, record: step.record().ok_or(CUT)? })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let rule = TfLite::new(self.pair.output, self.record.min, self.record.max);
+        let channel: &TfLiteChannel = &self.record.channel;
+        let kernel = elementwise::Mul { zero_points: self.pair.zero_points(), rule, channel };
+        self.pair.run(model, arena, |data, other| kernel.apply(data, other))
+    }
+}
+
+/// Defines the PReLU of a rule, which the rules' records keep alike.
+macro_rules! prelu {
+    ($name:ident, $record:ty, $rule:ty, $shift:expr) => {
+        pub(crate) struct $name<'m> {
+            tensors: [&'m TensorInfo; 2],
+            kernel: elementwise::PRelu<'m, $rule>,
+        }
+
+        impl<'m> Bound<'m> for $name<'m> {
+            fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+                let ([input], output) = in_place::<1>(model, step)?;
+                let record: &'m $record = step.record().ok_or(CUT)?;
+                let [positive, negative] = &record.halves;
+                let kernel = elementwise::PRelu {
+                    zero_point: i32::from(input.zero_point),
+                    slope_zero_point: record.slope_zero_point,
+                    shift: $shift,
+                    rule: <$rule>::new(output, i8::MIN, i8::MAX),
+                    halves: [positive, negative],
+                    slopes: parameters(model, record.slopes, usize::from(output.channels))?,
+                };
+                Ok(Self { tensors: [input, output], kernel })
+            }
+
+            fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+                update(model, arena, self.tensors, |data| self.kernel.apply(data))
+            }
+        }
+    };
+}
+
+prelu!(PReluQ32, PReluQ32Record, Q32, 8);
+prelu!(PReluTfLite, PReluTfLiteRecord, TfLite, 0);
+
+pub(crate) struct Table<'m> {
+    tensors: [&'m TensorInfo; 2],
+    table: &'m [i8; 256],
+}
+
+impl<'m> Bound<'m> for Table<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let ([input], output) = in_place::<1>(model, step)?;
+        let record: &TableRecord = step.record().ok_or(CUT)?;
+        let table = parameters(model, record.table, 1)?.first().ok_or(CUT)?;
+        Ok(Self { tensors: [input, output], table })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        update(model, arena, self.tensors, |data| {
+            elementwise::table(data, self.table);
+            Some(())
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! Steps that move values.
+
+use ocelli_format::operator::{ConcatRecord, PadRecord, TransposeRecord};
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::layout;
+
+use super::{Bound, one_to_one, rows};
+use crate::memory::{self, Operands};
+
+const CUT: &str = "its parameters are cut";
+
+pub(crate) struct Concat<'m> {
+    inputs: &'m [u16],
+    output: &'m TensorInfo,
+    axis: usize,
+}
+
+impl<'m> Bound<'m> for Concat<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let output = memory::output(model, step)?;
+        let record: &ConcatRecord = step.record().ok_or(CUT)?;
+        let axis = usize::from(record.axis);
+        if axis > 2 {
+            return Err("its axis is none of height, width and channels");
+        }
+        let mut total = 0;
+        for index in 0..step.inputs.len() {
+            let input = memory::input(model, step, index)?;
+            if memory::overlap(input, output) {
+                return Err("input and output overlap");
+            }
+            for (other, (size, expected)) in extents(input).into_iter().zip(extents(output)).enumerate() {
+                if other == axis {
+                    total += u64::from(size);
+                } else if size != expected {
+                    return Err("an input has another size than the output");
+                }
+            }
+        }
+        if extents(output).get(axis).map(|&size| u64::from(size)) != Some(total) {
+            return Err("the inputs do not add up to the output");
+        }
+        Ok(Self { inputs: step.inputs, output, axis })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let channels = usize::from(self.output.channels);
+        let length = usize::from(self.output.width) * channels;
+        let mut operands = Operands::split(model, arena, self.output)?;
+        let mut place = [0usize; 3];
+        for &input in self.inputs {
+            let tensor = model.tensor(input)?;
+            let (map, values) = operands.map_and_output(tensor)?;
+            let [top, left, first] = place;
+            let rows = values.get_mut(top.checked_mul(length)?..)?;
+            if length == 0 {
+                return None;
+            }
+            for (y, row) in rows.chunks_exact_mut(length).take(map.height).enumerate() {
+                layout::place_row(&map, y, row, channels, [left, first])?;
+            }
+            let size = extents(tensor).get(self.axis).copied()?;
+            *place.get_mut(self.axis)? += usize::from(size);
+        }
+        Some(())
+    }
+}
+
+fn extents(tensor: &TensorInfo) -> [u16; 3] {
+    [tensor.height, tensor.width, tensor.channels]
+}
+
+pub(crate) struct Pad<'m> {
+    tensors: [&'m TensorInfo; 2],
+    record: &'m PadRecord,
+}
+
+impl<'m> Bound<'m> for Pad<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let [input, output] = one_to_one(model, step)?;
+        let record: &PadRecord = step.record().ok_or(CUT)?;
+        let fits = |before: u16, size: u16, room: u16| u32::from(before) + u32::from(size) <= u32::from(room);
+        if input.channels != output.channels
+            || !fits(record.top, input.height, output.height)
+            || !fits(record.left, input.width, output.width)
+        {
+            return Err("the padded input does not fit the output");
+        }
+        Ok(Self { tensors: [input, output], record })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let before = [self.record.top, self.record.left].map(usize::from);
+        rows(model, arena, input, output, |map, y, row| {
+            layout::pad_row(map, before, self.record.value, y, row)
+        })
+    }
+}
+
+pub(crate) struct Transpose<'m> {
+    tensors: [&'m TensorInfo; 2],
+    order: [u8; 3],
+}
+
+impl<'m> Bound<'m> for Transpose<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let [input, output] = one_to_one(model, step)?;
+        let &TransposeRecord { order, .. } = step.record().ok_or(CUT)?;
+        let mut seen = [false; 3];
+        for (axis, size) in order.into_iter().zip(extents(output)) {
+            if extents(input).get(usize::from(axis)) != Some(&size) {
+                return Err("the output's sizes are not the input's in another order");
+            }
+            if let Some(seen) = seen.get_mut(usize::from(axis)) {
+                *seen = true;
+            }
+        }
+        if seen != [true; 3] {
+            return Err("its order names an axis twice");
+        }
+        Ok(Self { tensors: [input, output], order })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let channels = usize::from(output.channels);
+        rows(model, arena, input, output, |map, y, row| {
+            layout::transpose_row(map, self.order, channels, y, row)
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! From a step's record to a kernel: each operator binds (checks that tensors and parameters fit together), then runs.
+
+mod conv;
+mod elementwise;
+mod layout;
+mod pool;
+mod softmax;
+
+use ocelli_format::{Model, Operator, Step, TensorInfo};
+use ocelli_kernels::{Map, Q32, Requantize, TfLite, Window};
+
+use crate::memory::{self, Operands};
+
+/// A step whose tensors and parameters were checked.
+pub(crate) trait Bound<'m>: Sized {
+    /// Checks the step; the error says what does not fit.
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str>;
+
+    /// Runs it; `None` never happens after `bind` passed.
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()>;
+}
+
+/// What to do with a step.
+pub(crate) enum Action<'a> {
+    /// Only check it.
+    Check,
+    /// Run it on an arena.
+    Run(&'a mut [i8]),
+}
+
+/// Why a step was not done.
+pub(crate) enum Refusal {
+    /// Its operator is not among `OPERATORS`.
+    Operator,
+    /// It does not fit together.
+    Problem(&'static str),
+}
+
+/// Checks or runs a step. Only what `OPERATORS` names is linked.
+pub(crate) fn perform<'m, const OPERATORS: u32>(
+    model: &Model<'m>,
+    step: &Step<'m>,
+    action: Action<'_>,
+) -> Result<(), Refusal> {
+    macro_rules! dispatch {
+        ($($operator:ident => $bound:ty,)*) => {
+            match step.operator {
+                $(Operator::$operator if OPERATORS & Operator::$operator.bit() != 0 => {
+                    go::<$bound>(model, step, action).map_err(Refusal::Problem)
+                })*
+                _ => Err(Refusal::Operator),
+            }
+        };
+    }
+    dispatch! {
+        Conv2dQ32 => conv::Conv<'m, Q32>,
+        Conv2dTfLite => conv::Conv<'m, TfLite>,
+        DepthwiseConv2dQ32 => conv::Depthwise<'m, Q32>,
+        DepthwiseConv2dTfLite => conv::Depthwise<'m, TfLite>,
+        AddQ32 => elementwise::AddQ32<'m>,
+        AddTfLite => elementwise::AddTfLite<'m>,
+        MulQ32 => elementwise::MulQ32<'m>,
+        MulTfLite => elementwise::MulTfLite<'m>,
+        PReluQ32 => elementwise::PReluQ32<'m>,
+        PReluTfLite => elementwise::PReluTfLite<'m>,
+        AveragePoolQ32 => pool::AverageQ32<'m>,
+        AveragePoolTfLite => pool::AverageTfLite<'m>,
+        MaxPool => pool::Max<'m>,
+        MeanTfLite => pool::MeanTfLite<'m>,
+        SoftmaxQ32 => softmax::SoftmaxQ32<'m>,
+        SoftmaxTfLite => softmax::SoftmaxTfLite<'m>,
+        Table => elementwise::Table<'m>,
+        Concat => layout::Concat<'m>,
+        Pad => layout::Pad<'m>,
+        Transpose => layout::Transpose<'m>,
+    }
+}
+
+#[inline(never)]
+fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) -> Result<(), &'static str> {
+    let bound = B::bind(model, step)?;
+    match action {
+        Action::Check => Ok(()),
+        Action::Run(arena) => bound.run(model, arena).ok_or("it could not run"),
+    }
+}
+
+/// A requantization rule as records keep it.
+pub(crate) trait Rule:
+    Requantize<Channel: zerocopy::FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>
+{
+    /// The rule for an output.
+    fn new(output: &TensorInfo, min: i8, max: i8) -> Self;
+}
+
+impl Rule for Q32 {
+    fn new(_: &TensorInfo, _: i8, _: i8) -> Self {
+        Self
+    }
+}
+
+impl Rule for TfLite {
+    fn new(output: &TensorInfo, min: i8, max: i8) -> Self {
+        Self { zero_point: i32::from(output.zero_point), min: i32::from(min), max: i32::from(max) }
+    }
+}
+
+/// The one input and the output of a step that reads and writes different bytes.
+fn one_to_one<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<[&'m TensorInfo; 2], &'static str> {
+    if step.inputs.len() != 1 {
+        return Err("it takes one input");
+    }
+    let (input, output) = (memory::input(model, step, 0)?, memory::output(model, step)?);
+    if memory::overlap(input, output) {
+        return Err("input and output overlap");
+    }
+    Ok([input, output])
+}
+
+/// The inputs and the output of a step that updates its first input in place, or a copy of it.
+fn in_place<'m, const INPUTS: usize>(
+    model: &Model<'m>,
+    step: &Step<'m>,
+) -> Result<([&'m TensorInfo; INPUTS], &'m TensorInfo), &'static str> {
+    if step.inputs.len() != INPUTS {
+        return Err("it has another number of inputs than its operator takes");
+    }
+    let output = memory::output(model, step)?;
+    let mut inputs = [output; INPUTS];
+    for (index, input) in inputs.iter_mut().enumerate() {
+        *input = memory::input(model, step, index)?;
+        let same_place = index == 0 && input.constant == 0 && input.offset == output.offset;
+        if memory::overlap(input, output) && !same_place {
+            return Err("input and output overlap");
+        }
+        if index == 0 && input.len() != output.len() {
+            return Err("input and output have different sizes");
+        }
+    }
+    Ok((inputs, output))
+}
+
+/// Makes every row of the output from the whole map of the input.
+#[inline]
+fn rows(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    input: &TensorInfo,
+    output: &TensorInfo,
+    row: impl Fn(&Map<'_>, usize, &mut [i8]) -> Option<()>,
+) -> Option<()> {
+    let length = usize::from(output.width) * usize::from(output.channels);
+    if length == 0 {
+        return None;
+    }
+    let mut operands = Operands::split(model, arena, output)?;
+    let (map, values) = operands.map_and_output(input)?;
+    for (y, values) in values.chunks_exact_mut(length).enumerate() {
+        row(&map, y, values)?;
+    }
+    Some(())
+}
+
+/// A window must be possible, start on the map or its border for each output, and be within reach of the map.
+fn check_window(window: &Window, input: &TensorInfo, output: &TensorInfo) -> Result<(), &'static str> {
+    let axes = [(input.height, output.height), (input.width, output.width)];
+    let parameters = window.kernel.iter().zip(&window.stride).zip(&window.dilation).zip(&window.padding);
+    for ((((&kernel, &stride), &dilation), &padding), (size, outputs)) in parameters.zip(axes) {
+        if kernel == 0 || stride == 0 || dilation == 0 {
+            return Err("kernel, stride and dilation must be at least 1");
+        }
+        let reach = u64::from(kernel - 1) * u64::from(dilation) + 1;
+        let last = u64::from(outputs.saturating_sub(1)) * u64::from(stride);
+        if u64::from(padding) >= reach || last >= u64::from(size) + u64::from(padding) || reach > 1 << 24 {
+            return Err("the window leaves the map");
+        }
+    }
+    Ok(())
+}

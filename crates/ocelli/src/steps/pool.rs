@@ -1,0 +1,109 @@
+//! Maxima and means, row by row.
+
+use ocelli_format::operator::{AveragePoolQ32Record, MeanTfLiteRecord, PoolRecord};
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::{TfLite, Window, pool};
+
+use super::{Bound, Rule, check_window, one_to_one, rows};
+
+const CUT: &str = "its parameters are cut";
+
+/// The tensors of a pooling step, whose window has no dilation.
+fn bind_window<'m>(
+    model: &Model<'m>,
+    step: &Step<'m>,
+    window: &Window,
+) -> Result<[&'m TensorInfo; 2], &'static str> {
+    let [input, output] = one_to_one(model, step)?;
+    check_window(window, input, output)?;
+    if window.dilation != [1, 1] {
+        return Err("a pooling window has no dilation");
+    }
+    if input.channels != output.channels {
+        return Err("input and output have different channels");
+    }
+    Ok([input, output])
+}
+
+pub(crate) struct Max<'m> {
+    tensors: [&'m TensorInfo; 2],
+    record: &'m PoolRecord,
+}
+
+impl<'m> Bound<'m> for Max<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &PoolRecord = step.record().ok_or(CUT)?;
+        Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let PoolRecord { window, min, max, .. } = self.record;
+        rows(model, arena, input, output, |map, y, row| pool::max_row(window, map, y, row, [*min, *max]))
+    }
+}
+
+pub(crate) struct AverageQ32<'m> {
+    tensors: [&'m TensorInfo; 2],
+    kernel: pool::AveragePool<'m>,
+}
+
+impl<'m> Bound<'m> for AverageQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &AveragePoolQ32Record = step.record().ok_or(CUT)?;
+        let kernel = pool::AveragePool {
+            window: record.window,
+            count_include_pad: record.count_include_pad != 0,
+            shift: u32::from(record.shift),
+            channel: &record.channel,
+        };
+        Ok(Self { tensors: bind_window(model, step, &record.window)?, kernel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        rows(model, arena, input, output, |map, y, row| self.kernel.row(map, y, row))
+    }
+}
+
+pub(crate) struct AverageTfLite<'m> {
+    tensors: [&'m TensorInfo; 2],
+    record: &'m PoolRecord,
+}
+
+impl<'m> Bound<'m> for AverageTfLite<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &PoolRecord = step.record().ok_or(CUT)?;
+        Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let PoolRecord { window, min, max, .. } = self.record;
+        let rule = TfLite::new(output, *min, *max);
+        rows(model, arena, input, output, |map, y, row| pool::average_row_tflite(window, map, y, row, &rule))
+    }
+}
+
+pub(crate) struct MeanTfLite<'m> {
+    tensors: [&'m TensorInfo; 2],
+    record: &'m MeanTfLiteRecord,
+}
+
+impl<'m> Bound<'m> for MeanTfLite<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let tensors @ [input, output] = one_to_one(model, step)?;
+        if (output.height, output.width) != (1, 1) || input.channels != output.channels {
+            return Err("its output is not one value a channel");
+        }
+        Ok(Self { tensors, record: step.record().ok_or(CUT)? })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let rule = TfLite::new(output, i8::MIN, i8::MAX);
+        rows(model, arena, input, output, |map, _, row| {
+            pool::mean_tflite(map, row, &rule, &self.record.channel)
+        })
+    }
+}
