@@ -409,7 +409,10 @@ CASES = {
     "div_constant": (13, binary_constant("Div", (1, 4, 1, 1))),
     "average_pool": (11, pool("AveragePool", kernel_shape=[2, 2], strides=[2, 2])),
     "average_pool_pads": (11, pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], **SAME)),
-    "average_pool_pads_included": (11, pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], count_include_pad=1, **SAME)),
+    "average_pool_pads_included": (
+        11,
+        pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], count_include_pad=1, **SAME),
+    ),
     "average_pool_ceil": (11, pool("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)),
     "average_pool_ceil_pads_included": (
         19,

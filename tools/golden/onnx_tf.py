@@ -43,9 +43,7 @@ def mobilenet_v1(rng):
     layers.append(normalized(rng, lambda x: tf.nn.conv2d(tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]]), stem, 2, "VALID"), 8))
     for cin, cout, stride in ((8, 12, 1), (12, 16, 2)):
         depth, point = weights(rng, (3, 3, cin, 1), 9), weights(rng, (1, 1, cin, cout), cin)
-        layers.append(
-            normalized(rng, lambda x, w=depth, s=stride: tf.nn.depthwise_conv2d(x, w, (1, s, s, 1), "SAME"), cin)
-        )
+        layers.append(normalized(rng, lambda x, w=depth, s=stride: tf.nn.depthwise_conv2d(x, w, (1, s, s, 1), "SAME"), cin))
         layers.append(normalized(rng, lambda x, w=point: tf.nn.conv2d(x, w, 1, "SAME"), cout))
     head, bias = weights(rng, (16, 10), 16), rng.normal(0, 0.3, 10).astype(np.float32)
 
@@ -59,9 +57,17 @@ def mobilenet_v1(rng):
 
 def resnet(rng):
     """Two residual blocks, one with a strided shortcut; the head flattens an NHWC map."""
-    w = {name: weights(rng, shape, 9 * shape[2]) for name, shape in {
-        "stem": (3, 3, 3, 4), "a": (3, 3, 4, 4), "b": (3, 3, 4, 4), "c": (3, 3, 4, 6), "d": (3, 3, 6, 6), "short": (1, 1, 4, 6)
-    }.items()}
+    w = {
+        name: weights(rng, shape, 9 * shape[2])
+        for name, shape in {
+            "stem": (3, 3, 3, 4),
+            "a": (3, 3, 4, 4),
+            "b": (3, 3, 4, 4),
+            "c": (3, 3, 4, 6),
+            "d": (3, 3, 6, 6),
+            "short": (1, 1, 4, 6),
+        }.items()
+    }
     head, bias = weights(rng, (96, 10), 96), rng.normal(0, 0.3, 10).astype(np.float32)
 
     def function(x):

@@ -183,7 +183,9 @@ def fully_connected(b, shape, units, x_scale, w_scale, y_scale, y_zero, limit, b
     w = b.tensor((units, size), w_scale, 0, data=b.weights((units, size), limit))
     data = b.rng.integers(-50, 50, units)
     bias = b.tensor((units,), f32(x_scale) * np.atleast_1d(np.asarray(w_scale, f32)), 0, np.int32, data) if bias else -1
-    return b.operator("FULLY_CONNECTED", [x, w, bias], b.tensor((1, units), y_scale, y_zero), options("FullyConnected"), version=4)
+    return b.operator(
+        "FULLY_CONNECTED", [x, w, bias], b.tensor((1, units), y_scale, y_zero), options("FullyConnected"), version=4
+    )
 
 
 def fully_connected_tie(b):

@@ -160,7 +160,9 @@ CASES = {
     "conv_1x1_s2": Case(*conv(7, 5, 6, 9, (1, 1), (2, 2)), per_tensor=True),
     "conv_3x3_same_even": Case(*conv(8, 6, 3, 5, (3, 3), act="relu"), per_tensor=True, float_too=True),
     "conv_3x3_same_odd": Case(*conv(7, 9, 4, 7, (3, 3), act="relu6")),
-    "conv_3x3_s2_same_even": Case(*conv(8, 10, 3, 8, (3, 3), (2, 2), act="relu6"), ASYMMETRIC, per_tensor=True, float_too=True),
+    "conv_3x3_s2_same_even": Case(
+        *conv(8, 10, 3, 8, (3, 3), (2, 2), act="relu6"), ASYMMETRIC, per_tensor=True, float_too=True
+    ),
     "conv_3x3_s2_same_odd": Case(*conv(9, 7, 3, 8, (3, 3), (2, 2), act="relu6"), POSITIVE),
     "conv_3x3_valid": Case(*conv(8, 7, 5, 4, (3, 3), padding="VALID")),
     "conv_3x3_s2_valid_even": Case(*conv(8, 10, 3, 4, (3, 3), (2, 2), "VALID", act="relu")),
