@@ -49,11 +49,13 @@ pub enum Operator {
     Transpose = 18,
     /// [`MeanTfLiteRecord`].
     MeanTfLite = 19,
+    /// [`ConvRecord`].
+    FullyConnectedTfLite = 20,
 }
 
 impl Operator {
     /// All operators, by code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Conv2dQ32,
         Self::Conv2dTfLite,
         Self::DepthwiseConv2dQ32,
@@ -74,6 +76,7 @@ impl Operator {
         Self::Pad,
         Self::Transpose,
         Self::MeanTfLite,
+        Self::FullyConnectedTfLite,
     ];
 
     /// The operator of a code in a step.
@@ -102,6 +105,7 @@ impl Operator {
             Self::Pad => "Pad",
             Self::Transpose => "Transpose",
             Self::MeanTfLite => "Mean",
+            Self::FullyConnectedTfLite => "FullyConnected",
         }
     }
 }

@@ -18,4 +18,4 @@ pub mod requantize;
 pub mod softmax;
 
 pub use map::{Map, Window};
-pub use requantize::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel};
+pub use requantize::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel, TfLiteFullyConnected};

@@ -83,6 +83,30 @@ impl Requantize for TfLite {
     }
 }
 
+/// The rule of imported fully connected layers: as [`TfLite`], but TFLite's kernel rounds `accumulator * multiplier` once, halves away
+/// from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TfLiteFullyConnected(pub TfLite);
+
+impl Requantize for TfLiteFullyConnected {
+    type Channel = TfLiteChannel;
+
+    #[inline]
+    fn bias(channel: &TfLiteChannel) -> i32 {
+        channel.bias
+    }
+
+    #[inline]
+    fn finish(&self, channel: &TfLiteChannel, accumulator: i32) -> i8 {
+        let bits = 31u32.wrapping_sub(channel.shift.cast_unsigned()) & 63;
+        let product = u64::from(accumulator.unsigned_abs()) * u64::from(channel.multiplier.unsigned_abs());
+        let half = (1u64 << bits) >> 1;
+        let magnitude = (product.wrapping_add(half) >> bits) as i32;
+        let scaled = if accumulator < 0 { magnitude.wrapping_neg() } else { magnitude };
+        self.0.clamp(scaled.wrapping_add(self.0.zero_point))
+    }
+}
+
 impl TfLite {
     /// The int8 value within the bounds. (`Ord::clamp` would panic on bounds in the wrong order.)
     #[inline]

@@ -127,6 +127,9 @@ pub struct Conv2d {
     pub weights: Weights,
     /// One value an output channel.
     pub bias: Bias,
+    /// Whether the file has it as a fully connected layer (ONNX Gemm and MatMul, TFLite FULLY_CONNECTED): TFLite rounds those once, and
+    /// convolutions twice.
+    pub fully_connected: bool,
 }
 
 /// Weights as the file gives them.

@@ -7,7 +7,7 @@ mod pool;
 mod softmax;
 
 use ocelli_format::{Model, Operator, Step, TensorInfo};
-use ocelli_kernels::{Map, Q32, Requantize, TfLite, Window};
+use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
 
 use crate::memory::{self, Operands};
 
@@ -55,6 +55,7 @@ pub(crate) fn perform<'m, const OPERATORS: u32>(
     dispatch! {
         Conv2dQ32 => conv::Conv<'m, Q32>,
         Conv2dTfLite => conv::Conv<'m, TfLite>,
+        FullyConnectedTfLite => conv::Conv<'m, TfLiteFullyConnected>,
         DepthwiseConv2dQ32 => conv::Depthwise<'m, Q32>,
         DepthwiseConv2dTfLite => conv::Depthwise<'m, TfLite>,
         AddQ32 => elementwise::AddQ32<'m>,
@@ -102,6 +103,12 @@ impl Rule for Q32 {
 impl Rule for TfLite {
     fn new(output: &TensorInfo, min: i8, max: i8) -> Self {
         Self { zero_point: i32::from(output.zero_point), min: i32::from(min), max: i32::from(max) }
+    }
+}
+
+impl Rule for TfLiteFullyConnected {
+    fn new(output: &TensorInfo, min: i8, max: i8) -> Self {
+        Self(TfLite::new(output, min, max))
     }
 }
 
