@@ -3,11 +3,11 @@
 use cortex_m_rt::{ExceptionFrame, exception};
 
 #[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    crate::console::fail(format_args!("hard fault at {:#010x}", frame.pc()))
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    crate::console::fail_with(c"error: hard fault\n")
 }
 
 #[exception]
-unsafe fn DefaultHandler(number: i16) {
-    crate::console::fail(format_args!("unexpected exception {number}"))
+unsafe fn DefaultHandler(_: i16) {
+    crate::console::fail_with(c"error: unexpected exception\n")
 }

@@ -2,7 +2,6 @@
 
 // SAFETY: riscv-rt calls this symbol for every exception that has no handler of its own.
 #[unsafe(export_name = "ExceptionHandler")]
-fn exception(_frame: &riscv_rt::TrapFrame) -> ! {
-    let (cause, at) = (riscv::register::mcause::read().bits(), riscv::register::mepc::read());
-    crate::console::fail(format_args!("exception {cause} at {at:#010x}"))
+fn exception(_: &riscv_rt::TrapFrame) -> ! {
+    crate::console::fail_with(c"error: exception\n")
 }

@@ -69,6 +69,19 @@ fn fill(file: &mut File, name: &'static CStr, bytes: &mut [u8]) -> Result<usize,
     Ok(filled)
 }
 
+/// Fills `input` with the first tensor in `inputs`; leaves it where there is no such file.
+pub fn read_first_input(input: &mut [i8]) {
+    if let Ok(mut file) = File::open(INPUTS) {
+        // A short file, like none, leaves the rest as it is.
+        let _ = fill(&mut file, INPUTS, unsigned(input));
+    }
+}
+
+fn unsigned(values: &mut [i8]) -> &mut [u8] {
+    // SAFETY: `i8` and `u8` have the same size and alignment, and every bit pattern is valid for both.
+    unsafe { core::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), values.len()) }
+}
+
 /// A file of inputs, concatenated, and one that outputs are appended to.
 #[derive(Debug)]
 pub struct InputsAndOutputs {
@@ -95,8 +108,7 @@ impl Files for InputsAndOutputs {
     type Error = FileError;
 
     fn read_input(&mut self, input: &mut [i8]) -> Result<bool, FileError> {
-        // SAFETY: `i8` and `u8` have the same size and alignment, and every bit pattern is valid for both.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(input.as_mut_ptr().cast::<u8>(), input.len()) };
+        let bytes = unsigned(input);
         match fill(&mut self.inputs, INPUTS, bytes)? {
             0 => Ok(false),
             count if count == bytes.len() => Ok(true),
@@ -105,7 +117,7 @@ impl Files for InputsAndOutputs {
     }
 
     fn write_output(&mut self, output: &[i8]) -> Result<(), FileError> {
-        // SAFETY: as above.
+        // SAFETY: as in `unsigned`.
         let bytes = unsafe { core::slice::from_raw_parts(output.as_ptr().cast::<u8>(), output.len()) };
         self.outputs.write_all(bytes).map_err(|error| FileError::Host { name: OUTPUTS, error })
     }

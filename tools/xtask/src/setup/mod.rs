@@ -6,8 +6,8 @@ mod sysroot;
 mod targets;
 
 use anyhow::Result;
-use ocelli_machines::MACHINES;
 use ocelli_machines::toolchain::Toolchain;
+use ocelli_machines::{Error, MACHINES};
 
 use packages::Package;
 
@@ -22,10 +22,11 @@ QEMU comes from the system's package manager.";
 pub fn run() -> Result<()> {
     let toolchain = match Toolchain::find() {
         Ok(toolchain) => toolchain,
-        Err(missing) => {
-            println!("setup: {missing}; installing the targets");
+        Err(Error::NoToolchain(target)) => {
+            println!("setup: the Rust target {target} is missing");
             targets::install()?
         }
+        Err(error) => return Err(error.into()),
     };
     match &toolchain {
         Toolchain::Active => println!("setup: firmware is compiled by the active Rust toolchain"),

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -112,10 +113,13 @@ pub fn install(packages: &[Package]) -> Result<()> {
         command
     };
     if manager.program == "apt-get" {
-        // A list that fails to update, of another repository say, need not hinder the packages wanted here.
-        if let Err(error) = run(&mut command(&["update"]), LIMIT) {
-            println!("setup: {error:#}; trying with the lists there are");
-        }
+        static UPDATED: Once = Once::new();
+        UPDATED.call_once(|| {
+            // A list that fails to update, of another repository say, need not hinder the packages wanted here.
+            if let Err(error) = run(&mut command(&["update"]), LIMIT) {
+                println!("setup: {error:#}; trying with the lists there are");
+            }
+        });
     }
     let arguments: Vec<&str> = manager.install.iter().chain(&names).copied().collect();
     run(&mut command(&arguments), LIMIT)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use ocelli_machines::TARGETS;
 use ocelli_machines::toolchain::{
-    PACKAGED_CARGO, PACKAGED_RUSTC, clean, private_sysroot, stamp_path, sysroot_stamp,
+    PACKAGED_CARGO, PACKAGED_RUSTC, Toolchain, clean, private_sysroot, stamp_path, sysroot_stamp,
 };
 
 use super::packages::{self, Package};
@@ -36,6 +36,13 @@ pub fn build() -> Result<()> {
     packages::install(&missing)?;
 
     let sysroot = private_sysroot();
+    let cache = sysroot.parent().context("the sysroot is in a cache folder")?;
+    fs::create_dir_all(cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    let lock = fs::File::create(cache.join("lock"))?;
+    lock.lock()?;
+    if Toolchain::find().is_ok() {
+        return Ok(());
+    }
     println!("setup: building core and alloc for {} targets into {}", TARGETS.len(), sysroot.display());
     if sysroot.exists() {
         fs::remove_dir_all(&sysroot).with_context(|| format!("{} cannot be replaced", sysroot.display()))?;
