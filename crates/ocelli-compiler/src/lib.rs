@@ -2,3 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod graph;
+pub mod pack;
+pub mod plan;
+pub mod quantized;

@@ -1,0 +1,354 @@
+//! From one node to one step.
+
+use ocelli_format::operator::{
+    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
+    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord,
+    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+};
+use ocelli_format::{ModelWriter, Numerics, Operator};
+use ocelli_kernels::TfLiteChannel;
+use ocelli_kernels::elementwise::AddTfLite;
+
+use super::requantize::{Q32_SCALES, q32_channel, tflite_channel};
+use crate::graph::{Axis, Quantization, Window};
+use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
+
+/// Writes the step of a node.
+pub(super) fn step(
+    graph: &QuantizedGraph,
+    node: &QuantizedNode,
+    tensors: &[Option<u16>],
+    writer: &mut ModelWriter,
+) -> Result<(), String> {
+    let inputs: Vec<u16> = node
+        .inputs
+        .iter()
+        .map(|id| {
+            tensors[id.0].ok_or_else(|| format!("its input `{}` is never made", graph.tensor(*id).name))
+        })
+        .collect::<Result<_, _>>()?;
+    let output = tensors[node.output.0].ok_or("its output is not in the model")?;
+    let lowering = Lowering { graph, node, inputs: &inputs, output, writer };
+    lowering.write()
+}
+
+struct Lowering<'g, 'w> {
+    graph: &'g QuantizedGraph,
+    node: &'g QuantizedNode,
+    inputs: &'g [u16],
+    output: u16,
+    writer: &'w mut ModelWriter,
+}
+
+impl Lowering<'_, '_> {
+    fn write(mut self) -> Result<(), String> {
+        let q32 = self.graph.numerics == Numerics::Q32;
+        match &self.node.operation {
+            Operation::Conv2d(conv) => self.conv(conv),
+            Operation::Table(table) => {
+                let record = TableRecord { table: self.writer.weights(table.as_ref()) };
+                self.emit(Operator::Table, &record)
+            }
+            Operation::PRelu { slopes, quantization } => self.prelu(slopes, *quantization),
+            Operation::Add(_) if q32 => self.add_q32(),
+            Operation::Add(bounds) => self.add_tflite(*bounds),
+            Operation::Mul(bounds) => self.mul(*bounds),
+            Operation::MaxPool(window, bounds) => self.pool(Operator::MaxPool, window, *bounds),
+            Operation::AveragePool { window, count_include_pad, .. } if q32 => {
+                self.average_q32(window, *count_include_pad)
+            }
+            Operation::AveragePool { window, count_include_pad, bounds } => {
+                let padded = window.padding != crate::graph::Padding::default();
+                if *count_include_pad && padded {
+                    return Err("TFLite's mean never counts padding".into());
+                }
+                self.pool(Operator::AveragePoolTfLite, window, *bounds)
+            }
+            Operation::Mean if q32 => {
+                let shape = self.graph.tensor(self.node.inputs[0]).shape;
+                self.average_q32(
+                    &Window { kernel: [shape.height, shape.width], ..Window::pointwise() },
+                    false,
+                )
+            }
+            Operation::Mean => self.mean_tflite(),
+            Operation::Concat(axis) => {
+                let axis = match axis {
+                    Axis::Height => 0,
+                    Axis::Width => 1,
+                    Axis::Channels => 2,
+                };
+                self.emit(Operator::Concat, &ConcatRecord { axis, reserved: [0; 3] })
+            }
+            Operation::Pad { padding, value } => {
+                let (top, left) = (narrow(padding.top)?, narrow(padding.left)?);
+                self.emit(Operator::Pad, &PadRecord { top, left, value: *value, reserved: [0; 3] })
+            }
+            Operation::Transpose { order } => {
+                let order = order.map(|axis| axis as u8);
+                self.emit(Operator::Transpose, &TransposeRecord { order, reserved: 0 })
+            }
+            Operation::Softmax { beta } => self.softmax(*beta),
+            Operation::Reshape => Ok(()),
+        }
+    }
+
+    fn emit<T>(&mut self, operator: Operator, record: &T) -> Result<(), String>
+    where
+        T: zerocopy::IntoBytes + zerocopy::Immutable,
+    {
+        self.writer.step(operator, self.inputs, self.output, record);
+        Ok(())
+    }
+
+    fn input(&self, index: usize) -> Quantization {
+        self.graph.tensor(self.node.inputs[index]).quantization
+    }
+
+    fn result(&self) -> Quantization {
+        self.graph.tensor(self.node.output).quantization
+    }
+
+    fn conv(&mut self, conv: &QuantizedConv2d) -> Result<(), String> {
+        let (input, output) = (self.input(0), self.result());
+        let channels = self.graph.tensor(self.node.output).shape.channels;
+        let taps = conv.weights.len() / channels;
+        // The zero point of the input goes into the bias: sum(w * (x - z)) = sum(w * x) - z * sum(w).
+        let folded: Vec<i64> = conv
+            .bias
+            .iter()
+            .zip(conv.weights.chunks_exact(taps))
+            .map(|(&bias, weights)| {
+                let sum: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
+                i64::from(bias) - i64::from(input.zero_point) * sum
+            })
+            .collect();
+        let scales: Vec<f64> = conv
+            .weight_scales
+            .iter()
+            .map(|&scale| f64::from(input.scale) * f64::from(scale) / f64::from(output.scale))
+            .collect();
+        let channels_offset = match self.graph.numerics {
+            Numerics::Q32 => {
+                let mut parameters = Vec::with_capacity(channels);
+                for (channel, (&bias, &scale)) in folded.iter().zip(&scales).enumerate() {
+                    let parameter = q32_channel(scale, bias, output.zero_point)
+                        .ok_or_else(|| format!("output channel {channel}: {}", out_of_range(scale, bias)))?;
+                    let weights = &conv.weights[channel * taps..(channel + 1) * taps];
+                    let reach: i64 =
+                        weights.iter().map(|&weight| 128 * i64::from(weight.unsigned_abs())).sum();
+                    if i64::from(parameter.bias).abs() + reach > i64::from(i32::MAX) {
+                        return Err(format!("output channel {channel}: its accumulator can leave 32 bits"));
+                    }
+                    parameters.push(parameter);
+                }
+                self.writer.weights(parameters.as_slice())
+            }
+            Numerics::TfLite => {
+                let parameters: Vec<TfLiteChannel> = folded
+                    .iter()
+                    .zip(&scales)
+                    .map(|(&bias, &scale)| tflite_channel(scale, bias as i32))
+                    .collect();
+                self.writer.weights(parameters.as_slice())
+            }
+        };
+        let depthwise = conv.is_depthwise(self.graph.tensor(self.node.inputs[0]).shape.channels);
+        let tflite = self.graph.numerics == Numerics::TfLite;
+        let (operator, groups, weights) = if depthwise {
+            let operator =
+                if tflite { Operator::DepthwiseConv2dTfLite } else { Operator::DepthwiseConv2dQ32 };
+            (
+                operator,
+                channels / conv.groups,
+                self.writer.weights(taps_first(&conv.weights, taps).as_slice()),
+            )
+        } else {
+            let operator = match (tflite, conv.fully_connected) {
+                (true, true) => Operator::FullyConnectedTfLite,
+                (true, false) => Operator::Conv2dTfLite,
+                (false, _) => Operator::Conv2dQ32,
+            };
+            (operator, conv.groups, self.writer.weights(conv.weights.as_slice()))
+        };
+        let record = ConvRecord {
+            window: kernel_window(&conv.window)?,
+            groups: narrow(groups)?,
+            min: conv.bounds[0],
+            max: conv.bounds[1],
+            weights,
+            channels: channels_offset,
+        };
+        self.emit(operator, &record)
+    }
+
+    fn add_q32(&mut self) -> Result<(), String> {
+        let (first, second, output) = (self.input(0), self.input(1), self.result());
+        let ratios = [first, second].map(|operand| f64::from(operand.scale) / f64::from(output.scale));
+        let largest = ratios[0].max(ratios[1]);
+        // As many fraction bits as leave the larger multiplier within 16 bits; 22 keep the output's zero point within 31.
+        let shift = (0..=22)
+            .rev()
+            .find(|&shift| (largest * f64::from(1u32 << shift)).round() < 32768.0)
+            .ok_or("an operand's scale is more than 32767 times the output's")?;
+        let multipliers = ratios.map(|ratio| (ratio * f64::from(1u32 << shift)).round() as i32);
+        let zero_points = [first, second].map(|operand| i32::from(operand.zero_point));
+        let bias = (i32::from(output.zero_point) << shift) + ((1 << shift) >> 1)
+            - zero_points[0] * multipliers[0]
+            - zero_points[1] * multipliers[1];
+        self.emit(Operator::AddQ32, &AddQ32Record { multipliers, bias, shift })
+    }
+
+    fn add_tflite(&mut self, [min, max]: [i8; 2]) -> Result<(), String> {
+        let (first, second, output) = (self.input(0), self.input(1), self.result());
+        let twice_largest = 2.0 * f64::from(first.scale.max(second.scale));
+        let record = AddTfLiteRecord {
+            operands: [first, second]
+                .map(|operand| tflite_channel(f64::from(operand.scale) / twice_largest, 0)),
+            output: tflite_channel(
+                twice_largest / (f64::from(1 << AddTfLite::LEFT_SHIFT) * f64::from(output.scale)),
+                0,
+            ),
+            min,
+            max,
+            reserved: [0; 2],
+        };
+        self.emit(Operator::AddTfLite, &record)
+    }
+
+    fn mul(&mut self, [min, max]: [i8; 2]) -> Result<(), String> {
+        let (first, second, output) = (self.input(0), self.input(1), self.result());
+        match self.graph.numerics {
+            Numerics::Q32 => {
+                let scale = f64::from(first.scale) * f64::from(second.scale) / f64::from(output.scale);
+                let channel =
+                    q32_channel(scale, 0, output.zero_point).ok_or_else(|| out_of_range(scale, 0))?;
+                self.emit(Operator::MulQ32, &MulQ32Record { channel })
+            }
+            Numerics::TfLite => {
+                let channel = tflite_channel(f64::from(first.scale * second.scale / output.scale), 0);
+                self.emit(Operator::MulTfLite, &MulTfLiteRecord { channel, min, max, reserved: [0; 2] })
+            }
+        }
+    }
+
+    fn prelu(&mut self, slopes: &[i8], quantization: Quantization) -> Result<(), String> {
+        let (input, output) = (self.input(0), self.result());
+        let slope_zero_point = i32::from(quantization.zero_point);
+        let slopes = self.writer.weights(slopes);
+        match self.graph.numerics {
+            Numerics::Q32 => {
+                let positive = f64::from(input.scale) / f64::from(output.scale);
+                let negative = positive * f64::from(quantization.scale);
+                let channel = |scale: f64| {
+                    q32_channel(scale / 256.0, 0, output.zero_point)
+                        .ok_or_else(|| out_of_range(scale / 256.0, 0))
+                };
+                let halves = [channel(positive)?, channel(negative)?];
+                self.emit(Operator::PReluQ32, &PReluQ32Record { halves, slopes, slope_zero_point })
+            }
+            Numerics::TfLite => {
+                let positive = input.scale / output.scale;
+                let negative = input.scale * quantization.scale / output.scale;
+                let halves = [positive, negative].map(|real| tflite_channel(f64::from(real), 0));
+                self.emit(Operator::PReluTfLite, &PReluTfLiteRecord { halves, slopes, slope_zero_point })
+            }
+        }
+    }
+
+    fn pool(&mut self, operator: Operator, window: &Window, [min, max]: [i8; 2]) -> Result<(), String> {
+        if self.input(0) != self.result() {
+            return Err("its input and output differ in scale or zero point".into());
+        }
+        self.emit(operator, &PoolRecord { window: kernel_window(window)?, min, max, reserved: [0; 2] })
+    }
+
+    fn average_q32(&mut self, window: &Window, count_include_pad: bool) -> Result<(), String> {
+        let (input, output) = (self.input(0), self.result());
+        let taps = window.kernel[0] * window.kernel[1];
+        let scale = f64::from(input.scale) / f64::from(output.scale) / taps as f64;
+        // A window of one or two taps has a scale above the largest of `Q32`: the sum is raised instead.
+        let shift = (0..8)
+            .find(|&shift| Q32_SCALES.contains(&(scale / f64::from(1 << shift))))
+            .filter(|&shift| (taps as u64 * 255) << shift < 1 << 30)
+            .ok_or_else(|| format!("a mean over {taps} values, {}", out_of_range(scale, 0)))?;
+        let scale = scale / f64::from(1 << shift);
+        let record = AveragePoolQ32Record {
+            window: kernel_window(window)?,
+            channel: q32_channel(scale, 0, output.zero_point).ok_or_else(|| out_of_range(scale, 0))?,
+            shift: shift as u8,
+            count_include_pad: u8::from(count_include_pad),
+            reserved: [0; 2],
+        };
+        self.emit(Operator::AveragePoolQ32, &record)
+    }
+
+    fn mean_tflite(&mut self) -> Result<(), String> {
+        let (input, output) = (self.input(0), self.result());
+        let count = self.graph.tensor(self.node.inputs[0]).shape.pixels() as i64;
+        let real = tflite_channel(f64::from(input.scale) / f64::from(output.scale), 0);
+        // TFLite's `QuantizedMeanOrSum`: the division by the count goes into the multiplier.
+        let up = i64::from(count.ilog2()).min(32).min(31 + i64::from(real.shift));
+        let multiplier = (i64::from(real.multiplier) << up) / count;
+        let channel = TfLiteChannel {
+            bias: (-count * i64::from(input.zero_point)) as i32,
+            multiplier: multiplier as i32,
+            shift: real.shift - up as i32,
+        };
+        self.emit(Operator::MeanTfLite, &MeanTfLiteRecord { channel })
+    }
+
+    fn softmax(&mut self, beta: f32) -> Result<(), String> {
+        let output = self.result();
+        if output != (Quantization { scale: 1.0 / 256.0, zero_point: -128 }) {
+            return Err("softmax gives scale 1/256 and zero point -128, its output has others".into());
+        }
+        let scale = f64::from(beta) * f64::from(self.input(0).scale);
+        match self.graph.numerics {
+            Numerics::Q32 => {
+                let exponentials: Vec<u16> =
+                    (0..256).map(|d| (32767.0 * (-f64::from(d) * scale).exp()).round() as u16).collect();
+                let record = TableRecord { table: self.writer.weights(exponentials.as_slice()) };
+                self.emit(Operator::SoftmaxQ32, &record)
+            }
+            Numerics::TfLite => {
+                let real = (scale * f64::from(1 << 26)).min(2_147_483_647.0);
+                let TfLiteChannel { multiplier, shift, .. } = tflite_channel(real, 0);
+                let radius = 31.0 * f64::from(1 << 26) / f64::from(shift).exp2();
+                let smallest_difference = -(radius.floor() as i32);
+                self.emit(
+                    Operator::SoftmaxTfLite,
+                    &SoftmaxTfLiteRecord { multiplier, shift, smallest_difference },
+                )
+            }
+        }
+    }
+}
+
+/// `[channel][tap]` as `[tap][channel]`.
+fn taps_first(weights: &[i8], taps: usize) -> Vec<i8> {
+    let channels = weights.len() / taps;
+    (0..weights.len()).map(|index| weights[(index % channels) * taps + index / channels]).collect()
+}
+
+fn kernel_window(window: &Window) -> Result<ocelli_kernels::Window, String> {
+    let pair = |[vertical, horizontal]: [usize; 2]| Ok::<_, String>([narrow(vertical)?, narrow(horizontal)?]);
+    Ok(ocelli_kernels::Window {
+        kernel: pair(window.kernel)?,
+        stride: pair(window.stride)?,
+        dilation: pair(window.dilation)?,
+        padding: pair([window.padding.top, window.padding.left])?,
+    })
+}
+
+fn narrow(value: usize) -> Result<u16, String> {
+    u16::try_from(value).map_err(|_| format!("a size of {value} is above 65535"))
+}
+
+fn out_of_range(scale: f64, bias: i64) -> String {
+    format!(
+        "its scale {scale:.3e} is not within {:.1e}..{} or its bias {bias} leaves 32 bits; the output's range is too narrow or too wide \
+         for its weights",
+        Q32_SCALES.start, Q32_SCALES.end
+    )
+}

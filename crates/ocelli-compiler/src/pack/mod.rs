@@ -1,0 +1,143 @@
+//! From an int8 network to the packed file.
+
+mod lower;
+pub mod requantize;
+
+use ocelli::{Engine, EngineError, Model, ModelError, TensorInfo, operator, test_bytes};
+use ocelli_format::{Metadata, ModelWriter, Target};
+use thiserror::Error;
+use zerocopy::IntoBytes;
+
+use crate::graph::TensorId;
+use crate::plan::Plan;
+use crate::quantized::{Operation, QuantizedGraph};
+
+/// Why a network cannot be packed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// A node's numbers do not fit the format.
+    #[error("node `{node}`: {problem}")]
+    Node {
+        /// The node.
+        node: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// There is no layout for the target yet.
+    #[error("there is no layout for target `{0}`; pack for `portable`, which every engine runs")]
+    Target(&'static str),
+    /// The file that was written does not open. This is a bug of the packer.
+    #[error("the packed model does not open: {0}")]
+    Model(#[from] ModelError),
+    /// The file that was written does not start. This is a bug of the packer.
+    #[error("the packed model does not start: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// The seed of the self-test that every file gets.
+const SELF_TEST_SEED: u32 = 0x0ce1;
+
+/// Packs a network for a target, self-test included.
+///
+/// # Errors
+/// [`PackError`] names the node that does not fit, and why.
+pub fn pack(
+    graph: &QuantizedGraph,
+    plan: &Plan,
+    target: Target,
+    mut metadata: Metadata,
+) -> Result<Vec<u8>, PackError> {
+    if target != Target::Portable {
+        return Err(PackError::Target(target.name()));
+    }
+    metadata.macs =
+        graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>().try_into().unwrap_or(u32::MAX);
+    metadata.self_test = None;
+    let mut writer = ModelWriter::default();
+    let tensors = tensors(graph, plan, &mut writer)?;
+    for node in &graph.nodes {
+        if !matches!(node.operation, Operation::Reshape) {
+            lower::step(graph, node, &tensors, &mut writer)
+                .map_err(|problem| PackError::Node { node: node.name.clone(), problem })?;
+        }
+    }
+    let arena_bytes = plan.arena_bytes as u32;
+    let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
+    let file = |metadata: &Metadata| writer.finish(target, graph.numerics, arena_bytes, ends, metadata);
+    let expected = self_test_output(&file(&metadata))?;
+    metadata.self_test = Some((SELF_TEST_SEED, expected));
+    Ok(file(&metadata))
+}
+
+/// Writes tensors and constants; the index of each tensor that is in use.
+fn tensors(
+    graph: &QuantizedGraph,
+    plan: &Plan,
+    writer: &mut ModelWriter,
+) -> Result<Vec<Option<u16>>, PackError> {
+    let mut indices = vec![None; graph.tensors.len()];
+    for (index, tensor) in graph.tensors.iter().enumerate() {
+        let id = TensorId(index);
+        let used = id == graph.input
+            || graph.nodes.iter().any(|node| node.output == id || node.inputs.contains(&id));
+        if !used {
+            continue;
+        }
+        let size = |value: usize| {
+            u16::try_from(value).map_err(|_| PackError::Node {
+                node: tensor.name.clone(),
+                problem: format!("its shape {} has an axis above 65535", tensor.shape),
+            })
+        };
+        let offset = match &tensor.constant {
+            Some(values) => writer.weights(values.as_slice()),
+            None => plan.offsets[index].unwrap_or(0) as u32,
+        };
+        let info = TensorInfo {
+            offset,
+            height: size(tensor.shape.height)?,
+            width: size(tensor.shape.width)?,
+            channels: size(tensor.shape.channels)?,
+            constant: u8::from(tensor.constant.is_some()),
+            zero_point: tensor.quantization.zero_point,
+            scale: tensor.quantization.scale,
+        };
+        indices[index] = Some(writer.tensor(info));
+    }
+    Ok(indices)
+}
+
+fn self_test_output(file: &[u8]) -> Result<Vec<i8>, PackError> {
+    let aligned = AlignedBytes::new(file);
+    let model = Model::open(aligned.bytes())?;
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena)?;
+    for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
+        *to = from;
+    }
+    Ok(engine.invoke().map(|output| output.values().to_vec()).unwrap_or_default())
+}
+
+/// A copy of a packed model's bytes, aligned as [`Model::open`] wants them.
+#[derive(Clone, Debug)]
+pub struct AlignedBytes {
+    blocks: Vec<u128>,
+    length: usize,
+}
+
+const _: () = assert!(align_of::<u128>() >= ocelli::ALIGNMENT);
+
+impl AlignedBytes {
+    /// Copies `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut blocks = vec![0u128; bytes.len().div_ceil(size_of::<u128>())];
+        blocks.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        Self { blocks, length: bytes.len() }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.blocks.as_bytes()[..self.length]
+    }
+}

@@ -1,0 +1,157 @@
+//! The int8 network: what the quantizer and the importer of int8 models make, and what is planned and packed.
+
+use ocelli_format::Numerics;
+
+use crate::graph::{Axis, Padding, Quantization, Shape, TensorId, Window};
+
+/// An int8 network: nodes in an order in which every input is produced before it is used.
+#[derive(Clone, Debug)]
+pub struct QuantizedGraph {
+    /// The network's name.
+    pub name: String,
+    /// How accumulators become int8.
+    pub numerics: Numerics,
+    /// All tensors; [`TensorId`] is an index.
+    pub tensors: Vec<QuantizedTensor>,
+    /// Nodes in execution order.
+    pub nodes: Vec<QuantizedNode>,
+    /// The tensor fed from outside.
+    pub input: TensorId,
+    /// The tensor handed out.
+    pub output: TensorId,
+}
+
+/// An int8 tensor.
+#[derive(Clone, Debug)]
+pub struct QuantizedTensor {
+    /// The name in the file, for messages.
+    pub name: String,
+    /// Height, width, channels.
+    pub shape: Shape,
+    /// Scale and zero point.
+    pub quantization: Quantization,
+    /// The values, if they never change, in HWC order.
+    pub constant: Option<Vec<i8>>,
+}
+
+/// One int8 operation.
+#[derive(Clone, Debug)]
+pub struct QuantizedNode {
+    /// The name in the file, for messages.
+    pub name: String,
+    /// What it computes.
+    pub operation: Operation,
+    /// Operands, in the order that [`Operation`] states.
+    pub inputs: Vec<TensorId>,
+    /// The result.
+    pub output: TensorId,
+}
+
+/// Bounds of an output, from a fused activation: `[min, max]`. Under [`Numerics::Q32`] always the whole range: there, saturation clips.
+pub type Bounds = [i8; 2];
+
+/// The whole range of int8.
+pub const UNBOUNDED: Bounds = [i8::MIN, i8::MAX];
+
+/// What a node computes. Scales and zero points are those of its tensors.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Convolution of any kind: one input.
+    Conv2d(QuantizedConv2d),
+    /// A function of one value as a table over -128..=127: one input.
+    Table(Box<[i8; 256]>),
+    /// `x < 0 ? slope[channel] * x : x`: one input.
+    PRelu {
+        /// One slope a channel.
+        slopes: Vec<i8>,
+        /// Scale and zero point of the slopes.
+        quantization: Quantization,
+    },
+    /// Sum of two inputs of one shape, or the second is a value a channel, or one value.
+    Add(Bounds),
+    /// Product of two inputs, of shapes as for `Add`.
+    Mul(Bounds),
+    /// Largest value under a window: one input of the output's scale and zero point.
+    MaxPool(Window, Bounds),
+    /// Mean under a window: one input. Under [`Numerics::TfLite`] of the output's scale and zero point, without padding.
+    AveragePool {
+        /// The window.
+        window: Window,
+        /// Whether padding counts as zeros.
+        count_include_pad: bool,
+        /// Bounds of the output.
+        bounds: Bounds,
+    },
+    /// Mean over height and width: one input.
+    Mean,
+    /// Inputs of the output's scale and zero point side by side.
+    Concat(Axis),
+    /// A border around one input of the output's scale and zero point.
+    Pad {
+        /// Rows and columns to add.
+        padding: Padding,
+        /// The border's value.
+        value: i8,
+    },
+    /// The same values under another shape: one input of the output's scale and zero point. Takes no step.
+    Reshape,
+    /// Axes in another order: one input of the output's scale and zero point.
+    Transpose {
+        /// The input axis that becomes each output axis.
+        order: [usize; 3],
+    },
+    /// Softmax over channels: one input; the output has scale 1/256 and zero point -128.
+    Softmax {
+        /// Factor on the input.
+        beta: f32,
+    },
+}
+
+/// Parameters of an int8 convolution.
+#[derive(Clone, Debug)]
+pub struct QuantizedConv2d {
+    /// Kernel size, stride, dilation and padding.
+    pub window: Window,
+    /// Independent groups of channels.
+    pub groups: usize,
+    /// `[output channels][kernel height][kernel width][input channels / groups]`, zero point 0.
+    pub weights: Vec<i8>,
+    /// One scale an output channel.
+    pub weight_scales: Vec<f32>,
+    /// One value an output channel, in units of `input scale * weight scale`.
+    pub bias: Vec<i32>,
+    /// Bounds of the output.
+    pub bounds: Bounds,
+    /// Whether it is rounded as TFLite rounds fully connected layers (under [`Numerics::TfLite`] alone).
+    pub fully_connected: bool,
+}
+
+impl QuantizedConv2d {
+    /// Whether each group has one input channel, and there is more than one group.
+    pub fn is_depthwise(&self, input_channels: usize) -> bool {
+        self.groups > 1 && self.groups == input_channels
+    }
+}
+
+impl QuantizedGraph {
+    /// The tensor of an id.
+    ///
+    /// # Panics
+    /// If the id is not of this graph.
+    pub fn tensor(&self, id: TensorId) -> &QuantizedTensor {
+        &self.tensors[id.0]
+    }
+
+    /// Multiply-accumulate operations of a node: those of convolutions, and one an element of a product.
+    pub fn macs(&self, node: &QuantizedNode) -> u64 {
+        let output = self.tensor(node.output).shape;
+        match &node.operation {
+            Operation::Conv2d(conv) => {
+                let taps = conv.weights.len().checked_div(output.channels).unwrap_or(0);
+                (output.len() * taps) as u64
+            }
+            Operation::Mul(_) => output.len() as u64,
+            _ => 0,
+        }
+    }
+}
