@@ -1,7 +1,10 @@
 //! From a float or int8 network file to a packed model: import, simplify, calibrate, quantize, plan, pack. One module a stage, in that order.
 #![forbid(unsafe_code)]
 
+pub mod float;
 pub mod graph;
+pub mod import;
 pub mod pack;
 pub mod plan;
 pub mod quantized;
+pub mod simplify;

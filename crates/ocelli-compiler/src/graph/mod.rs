@@ -73,6 +73,8 @@ pub enum Operator {
     PRelu {
         /// One slope a channel.
         slopes: Vec<f32>,
+        /// The slopes as an int8 file gives them, whose arithmetic multiplies by these integers; `None` in float networks.
+        quantized: Option<QuantizedSlopes>,
     },
     /// Sum of two inputs of one shape, or the second is `1 x 1 x channels`, or `1 x 1 x 1`.
     Add,
@@ -114,6 +116,15 @@ pub enum Operator {
     Requantize,
     /// A value that never changes: no input.
     Constant(Constant),
+}
+
+/// Slopes of an int8 PReLU: `real = scale * (value - zero_point)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedSlopes {
+    /// One value a channel.
+    pub values: Vec<i8>,
+    /// Scale and zero point of all.
+    pub quantization: Quantization,
 }
 
 /// Parameters of a convolution.
@@ -207,6 +218,21 @@ impl Weights {
         match self {
             Self::Float(values) => values.len(),
             Self::Int8 { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Bias {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Float(values) => values.len(),
+            Self::Int32(values) => values.len(),
         }
     }
 

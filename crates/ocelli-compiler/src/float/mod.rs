@@ -1,0 +1,52 @@
+//! The float reference: a [`Graph`](crate::graph::Graph) run in single precision, and ONNX files run as they are.
+//!
+//! A graph is written back as ONNX and run by `rten`, so that this crate has no second implementation of any operator.
+
+mod activation;
+mod model;
+mod operators;
+mod protobuf;
+mod reference;
+
+pub use model::FloatModel;
+pub use operators::to_onnx;
+pub use reference::OnnxReference;
+
+/// Why a network cannot be run in float.
+#[derive(Debug, thiserror::Error)]
+pub enum FloatError {
+    /// The engine refused the network.
+    #[error("cannot load {name} into the float engine: {reason}")]
+    Load {
+        /// The network or file.
+        name: String,
+        /// The engine's message.
+        reason: String,
+    },
+    /// The engine stopped.
+    #[error("the float engine stopped in {name}: {reason}")]
+    Run {
+        /// The network or file.
+        name: String,
+        /// The engine's message.
+        reason: String,
+    },
+    /// The input has another size than the network's.
+    #[error("{name} takes an input of {expected} values, not {found}")]
+    InputSize {
+        /// The network or file.
+        name: String,
+        /// Elements that the network takes.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// Only networks of one input are run.
+    #[error("{name} has {found} inputs; only networks of one input can be run")]
+    InputCount {
+        /// The network or file.
+        name: String,
+        /// Its number of inputs.
+        found: usize,
+    },
+}

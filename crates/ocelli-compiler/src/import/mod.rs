@@ -1,0 +1,115 @@
+//! Reads networks from ONNX and TFLite files into a [`Graph`].
+//!
+//! Every question of layout is settled here: whatever the file's order of axes, the graph's tensors are `height x width x channels`.
+
+mod builder;
+mod constant;
+mod edge;
+mod elementwise;
+mod error;
+mod formula;
+mod layout;
+mod maps;
+mod onnx;
+
+use std::path::Path;
+
+pub use edge::Edge;
+pub use error::{ImportError, Problem};
+
+use crate::graph::{Graph, Operator, Weights};
+
+/// A file above this is refused: no microcontroller's network is as large, and offsets in both formats are 32-bit.
+const MAX_FILE_BYTES: u64 = 1 << 31;
+
+/// The format of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Protobuf, by its structure or the extension `.onnx`.
+    Onnx,
+    /// Flatbuffer with the identifier `TFL3`.
+    TfLite,
+}
+
+/// What the user may say about a file.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The input's dimensions in the file's order, batch included, where the file leaves some open.
+    pub input_shape: Option<Vec<usize>>,
+}
+
+/// A network read from a file.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The network.
+    pub graph: Graph,
+    /// The format of the file.
+    pub format: Format,
+    /// Whether the network is int8 already, with the file's own scales; else it is float.
+    pub int8: bool,
+    /// The inputs as the file has them, in the order of [`Graph::inputs`].
+    pub inputs: Vec<Edge>,
+    /// The outputs as the file has them, in the order of [`Graph::outputs`].
+    pub outputs: Vec<Edge>,
+}
+
+/// What a format's reader makes.
+struct Parsed {
+    graph: Graph,
+    inputs: Vec<Edge>,
+    outputs: Vec<Edge>,
+}
+
+/// Reads a network file.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or holds anything that Ocelli does not compute: all problems at once.
+pub fn load(path: &Path) -> Result<Imported, ImportError> {
+    load_with(path, &ImportOptions::default())
+}
+
+/// [`load`] with what the user says about the file.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let fail = |problems: Vec<Problem>| ImportError { path: path.to_owned(), problems };
+    let unreadable = |error: std::io::Error| {
+        fail(vec![Problem::of_file(
+            format!("the file cannot be read ({error})"),
+            "check the path and its permissions",
+        )])
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(fail(vec![Problem::of_file(
+            format!("the file has {size} bytes, more than {MAX_FILE_BYTES}"),
+            "use a network that fits a microcontroller",
+        )]));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut imported = from_bytes(&bytes, folder, options).map_err(fail)?;
+    if imported.graph.name.is_empty() {
+        imported.graph.name =
+            path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    }
+    Ok(imported)
+}
+
+/// [`load_with`] from memory; `folder` is where an ONNX model's external data lies.
+///
+/// # Errors
+/// All problems at once.
+pub fn from_bytes(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Result<Imported, Vec<Problem>> {
+    if bytes.is_empty() {
+        return Err(vec![Problem::of_file("the file is empty", "export the network again")]);
+    }
+    let format = Format::Onnx;
+    let parsed = onnx::parse(bytes, folder, options)?;
+    let int8 = parsed.graph.nodes.iter().any(|node| match &node.operator {
+        Operator::Conv2d(conv) => matches!(conv.weights, Weights::Int8 { .. }),
+        _ => false,
+    });
+    Ok(Imported { graph: parsed.graph, format, int8, inputs: parsed.inputs, outputs: parsed.outputs })
+}
