@@ -308,6 +308,7 @@ pub(super) fn per_channel_affine(scales: Vec<f32>, offsets: Vec<f32>) -> Operato
         groups: scales.len(),
         weights: Weights::Float(scales),
         bias: Bias::Float(offsets),
+        fully_connected: false,
     })
 }
 

@@ -75,7 +75,13 @@ impl Builder {
         let shape = self.shape(input.tensor);
         let shape = Shape::new(shape.height, shape.width, outputs);
         element_count(&[shape.height, shape.width, shape.channels])?;
-        let operator = Operator::Conv2d(Conv2d { window: Window::pointwise(), groups: 1, weights, bias });
+        let operator = Operator::Conv2d(Conv2d {
+            window: Window::pointwise(),
+            groups: 1,
+            weights,
+            bias,
+            fully_connected: true,
+        });
         let tensor = self.emit(name, operator, vec![input.tensor], shape, quantization);
         Ok(Value { tensor, layout: input.layout.with_tail(&[axis], axis, outputs) })
     }

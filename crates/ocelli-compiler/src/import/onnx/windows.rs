@@ -117,6 +117,7 @@ impl Importer<'_> {
             groups,
             weights: Weights::Float(weights.transposed(&[0, 2, 3, 1]).floats()),
             bias: Bias::Float(bias),
+            fully_connected: false,
         });
         self.builder.windowed(&node.name, value, axes, operator, None)
     }
