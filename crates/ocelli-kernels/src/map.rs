@@ -50,7 +50,7 @@ pub(crate) struct Taps {
     pub first: usize,
     /// One past the last tap on the map; equal to `first` where there is none.
     pub end: usize,
-    /// Coordinate of tap `first`.
+    /// Coordinate of tap `first`; at most the map's size where there is none.
     pub start: usize,
     /// Distance between taps.
     pub step: usize,
@@ -72,7 +72,7 @@ impl Window {
         let room = (size + padding).saturating_sub(origin);
         let end = if step == 1 { room } else { room.checked_add(step)?.checked_sub(1)?.checked_div(step)? };
         let end = end.clamp(first, kernel.max(first));
-        let start = (origin + first * step).saturating_sub(padding);
+        let start = (origin + first * step).saturating_sub(padding).min(size);
         Some(Taps { first, end, start, step })
     }
 }

@@ -131,7 +131,7 @@ pub fn multiply_by_quantized_multiplier(value: i32, multiplier: i32, shift: i32)
     )
 }
 
-/// gemmlowp's `SaturatingRoundingDoublingHighMul`: `round(a * b / 2^31)`, halves away from zero.
+/// gemmlowp's `SaturatingRoundingDoublingHighMul`: `round(a * b / 2^31)`, halves up, saturated.
 #[inline]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {

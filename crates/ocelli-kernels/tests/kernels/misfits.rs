@@ -1,0 +1,71 @@
+//! Slices and shapes that do not fit together: kernels may refuse, but never panic or hang.
+
+use ocelli_kernels::conv::Conv2d;
+use ocelli_kernels::depthwise::DepthwiseConv2d;
+use ocelli_kernels::pool::{AveragePool, average_row_tflite, max_row, mean_tflite};
+use ocelli_kernels::{Map, Q32, Q32Channel, TfLite, TfLiteChannel, Window, layout};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![0usize..12, Just(usize::from(u16::MAX))]
+}
+
+fn map_parts() -> impl Strategy<Value = (Vec<i8>, [usize; 4], i8)> {
+    (vec(any::<i8>(), 0..600), [size(), size(), size(), size()], any::<i8>())
+}
+
+fn map((data, [slots, height, width, channels], zero_point): &(Vec<i8>, [usize; 4], i8)) -> Map<'_> {
+    Map { data, slots: *slots, height: *height, width: *width, channels: *channels, zero_point: *zero_point }
+}
+
+fn any_window() -> impl Strategy<Value = Window> {
+    let number = || prop_oneof![0u16..6, any::<u16>()];
+    let pair = || [number(), number()];
+    (
+        prop_oneof![[0u16..6, 0u16..6], [Just(u16::MAX), Just(1)], [Just(2), Just(u16::MAX)]],
+        pair(),
+        pair(),
+        pair(),
+    )
+        .prop_map(|(kernel, stride, dilation, padding)| Window { kernel, stride, dilation, padding })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn convolutions(
+        parts in map_parts(), window in any_window(), groups in size(), weights in vec(any::<i8>(), 0..300),
+        channels in 0usize..20, length in 0usize..60, y in prop_oneof![0usize..6, Just(70_000usize)],
+    ) {
+        let channels = vec![Q32Channel { bias: i32::MAX, multiplier: i32::MIN }; channels];
+        let mut output = vec![0; length];
+        let _ = Conv2d { window, groups, weights: &weights }.row(&map(&parts), y, &mut output, &Q32, &channels);
+        let kernel = DepthwiseConv2d { window, channel_multiplier: groups, weights: &weights };
+        let _ = kernel.row(&map(&parts), y, &mut output, &Q32, &channels);
+    }
+
+    #[test]
+    fn pools(parts in map_parts(), window in any_window(), length in 0usize..60, y in prop_oneof![0usize..6, Just(70_000usize)], shift: u32, include: bool) {
+        let input = map(&parts);
+        let mut output = vec![0; length];
+        let channel = Q32Channel { bias: i32::MIN, multiplier: i32::MIN };
+        let rule = TfLite { zero_point: i32::MAX, min: 5, max: -5 };
+        let tflite = TfLiteChannel { bias: i32::MIN, multiplier: i32::MIN, shift: i32::MIN };
+        let _ = max_row(&window, &input, y, &mut output, [5, -5]);
+        let _ = AveragePool { window, count_include_pad: include, shift, channel: &channel }.row(&input, y, &mut output);
+        let _ = average_row_tflite(&window, &input, y, &mut output, &rule);
+        let _ = mean_tflite(&input, &mut output, &rule, &tflite);
+    }
+
+    #[test]
+    fn layouts(parts in map_parts(), length in 0usize..60, y in size(), at in [size(), size()], channels in size(), order: [u8; 3], small in [0u8..4, 0u8..4, 0u8..4]) {
+        let input = map(&parts);
+        let mut output = vec![0; length];
+        let _ = layout::place_row(&input, y, &mut output, channels, at);
+        let _ = layout::pad_row(&input, at, 3, y, &mut output);
+        let _ = layout::transpose_row(&input, order, channels, y, &mut output);
+        let _ = layout::transpose_row(&input, small, channels, y, &mut output);
+    }
+}
