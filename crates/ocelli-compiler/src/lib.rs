@@ -6,5 +6,6 @@ pub mod graph;
 pub mod import;
 pub mod pack;
 pub mod plan;
+pub mod quantize;
 pub mod quantized;
 pub mod simplify;

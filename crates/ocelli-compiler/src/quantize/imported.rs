@@ -18,7 +18,9 @@ use crate::quantized::{
 #[non_exhaustive]
 pub enum ImportedError {
     /// A tensor has no scale and zero point.
-    #[error("tensor `{tensor}` has no scale and zero point: the network is not int8 throughout; give its float version instead")]
+    #[error(
+        "tensor `{tensor}` has no scale and zero point: the network is not int8 throughout; give its float version instead"
+    )]
     NotQuantized {
         /// The tensor.
         tensor: String,
@@ -50,14 +52,18 @@ pub fn imported(graph: &Graph) -> Result<QuantizedGraph, ImportedError> {
         return Err(ImportedError::Ends { inputs: graph.inputs.len(), outputs: graph.outputs.len() });
     };
     let tensors = graph.tensors.iter().map(quantized_tensor).collect::<Vec<_>>();
-    let mut import =
-        Import { graph, tensors, nodes: Vec::new(), renamed: (0..graph.tensors.len()).map(TensorId).collect() };
+    let mut import = Import {
+        graph,
+        tensors,
+        nodes: Vec::new(),
+        renamed: (0..graph.tensors.len()).map(TensorId).collect(),
+    };
     for node in &graph.nodes {
         import.node(node)?;
     }
     let used = |id: TensorId| id == input || import.nodes.iter().any(|node| node.output == id);
-    if let Some(index) =
-        (0..graph.tensors.len()).find(|&index| used(TensorId(index)) && graph.tensors[index].quantization.is_none())
+    if let Some(index) = (0..graph.tensors.len())
+        .find(|&index| used(TensorId(index)) && graph.tensors[index].quantization.is_none())
     {
         return Err(ImportedError::NotQuantized { tensor: graph.tensors[index].name.clone() });
     }
@@ -116,7 +122,10 @@ impl Import<'_> {
                 let [input, output] = self.ends(node);
                 Operation::Table(tables::requantize(input, output))
             }
-            Operator::PRelu { slopes } => self.prelu(slopes),
+            Operator::PRelu { quantized: Some(slopes), .. } => {
+                Operation::PRelu { slopes: slopes.values.clone(), quantization: slopes.quantization }
+            }
+            Operator::PRelu { quantized: None, .. } => return Err(refuse("its slopes are float".into())),
             Operator::Add => Operation::Add(UNBOUNDED),
             Operator::Mul => Operation::Mul(UNBOUNDED),
             Operator::MaxPool(window) => Operation::MaxPool(*window, UNBOUNDED),
@@ -142,7 +151,10 @@ impl Import<'_> {
 
     /// Scales and zero points of a node's first input and of its output.
     fn ends(&self, node: &Node) -> [Quantization; 2] {
-        [self.tensors[self.renamed[node.inputs[0].0].0].quantization, self.tensors[node.output.0].quantization]
+        [
+            self.tensors[self.renamed[node.inputs[0].0].0].quantization,
+            self.tensors[node.output.0].quantization,
+        ]
     }
 
     fn conv(&self, node: &Node, conv: &Conv2d) -> Result<QuantizedConv2d, String> {
@@ -153,7 +165,9 @@ impl Import<'_> {
         let weight_scales: Vec<f32> = match scales.as_slice() {
             [scale] => vec![*scale; channels],
             scales if scales.len() == channels => scales.to_vec(),
-            scales => return Err(format!("it has {channels} output channels but {} weight scales", scales.len())),
+            scales => {
+                return Err(format!("it has {channels} output channels but {} weight scales", scales.len()));
+            }
         };
         let bias = match &conv.bias {
             Bias::Int32(values) => values.clone(),
@@ -185,7 +199,8 @@ impl Import<'_> {
             return false;
         };
         let [input, output] = self.ends(node);
-        let only_reader = self.graph.consumers(node.inputs[0]).len() == 1 && !self.graph.outputs.contains(&node.inputs[0]);
+        let only_reader =
+            self.graph.consumers(node.inputs[0]).len() == 1 && !self.graph.outputs.contains(&node.inputs[0]);
         let source = self.renamed[node.inputs[0].0];
         let Some(producer) = self.nodes.iter_mut().find(|producer| producer.output == source) else {
             return false;
@@ -205,12 +220,6 @@ impl Import<'_> {
         *bounds = [bounds[0].max(low), bounds[1].min(high)];
         producer.output = node.output;
         true
-    }
-
-    fn prelu(&self, slopes: &[f32]) -> Operation {
-        let quantization = tables::slopes(slopes);
-        let slopes = slopes.iter().map(|&slope| quantize(slope, quantization)).collect();
-        Operation::PRelu { slopes, quantization }
     }
 }
 

@@ -1,0 +1,3 @@
+//! From a graph to an int8 network.
+
+pub mod imported;
