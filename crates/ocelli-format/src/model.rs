@@ -173,12 +173,12 @@ impl<'m> Model<'m> {
 
     /// The network's name.
     pub fn name(&self) -> &'m str {
-        self.text.lines().next().unwrap_or("")
+        lines(self.text).next().unwrap_or("")
     }
 
     /// Names of the classes, in the order of the output's channels; may be none.
     pub fn labels(&self) -> impl Iterator<Item = &'m str> + use<'m> {
-        self.text.lines().skip(1)
+        lines(self.text).skip(1)
     }
 
     /// How a picture's bytes become the input's; `None` where the input is no picture.
@@ -201,6 +201,21 @@ impl<'m> Model<'m> {
 
 static NO_TENSOR: TensorInfo =
     TensorInfo { offset: 0, height: 0, width: 0, channels: 0, constant: 0, zero_point: 0, scale: 1.0 };
+
+/// The lines of a text: like `str::lines`, which can panic as far as the linker sees, but a last empty line counts.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        match text.bytes().position(|byte| byte == b'\n') {
+            Some(end) => {
+                rest = text.get(end.checked_add(1)?..);
+                text.get(..end)
+            }
+            None => rest.take(),
+        }
+    })
+}
 
 fn section(bytes: &[u8], span: Span) -> Option<&[u8]> {
     let start = span.offset as usize;

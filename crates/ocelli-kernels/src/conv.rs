@@ -1,5 +1,7 @@
 //! Convolution with any kernel, stride, dilation, padding and groups; fully connected layers are its 1x1 case.
 
+use core::num::NonZero;
+
 use crate::{Map, Requantize, Window};
 
 /// A convolution's window and weights.
@@ -28,20 +30,23 @@ impl Conv2d<'_> {
         rule: &R,
         channels: &[R::Channel],
     ) -> Option<()> {
-        let inputs = input.channels.checked_div(self.groups)?;
-        let outputs = channels.len().checked_div(self.groups)?;
-        let taps = usize::from(self.window.kernel[0]) * usize::from(self.window.kernel[1]) * inputs;
-        if outputs == 0 || taps == 0 {
-            return None;
-        }
-        for (x, pixel) in output.chunks_exact_mut(channels.len()).enumerate() {
+        // Lengths of chunks, which must not be zero.
+        let pixel_length = NonZero::new(channels.len())?;
+        let inputs = NonZero::new(input.channels.checked_div(self.groups)?)?;
+        let outputs = NonZero::new(channels.len().checked_div(self.groups)?)?;
+        let [height, width] = self.window.kernel.map(usize::from);
+        let taps = NonZero::new(height)?.checked_mul(NonZero::new(width)?)?.checked_mul(inputs)?;
+        let taps_of_block = taps.checked_mul(NonZero::new(BLOCK)?)?.get();
+        let taps_of_group = taps.checked_mul(outputs)?.get();
+        let (inputs, outputs, taps) = (inputs.get(), outputs.get(), taps.get());
+        for (x, pixel) in output.chunks_exact_mut(pixel_length.get()).enumerate() {
             let groups = pixel
                 .chunks_exact_mut(outputs)
                 .zip(channels.chunks_exact(outputs))
-                .zip(self.weights.chunks_exact(outputs * taps));
+                .zip(self.weights.chunks_exact(taps_of_group));
             for (group, ((pixel, channels), weights)) in groups.enumerate() {
                 let blocks =
-                    pixel.chunks_mut(BLOCK).zip(channels.chunks(BLOCK)).zip(weights.chunks(BLOCK * taps));
+                    pixel.chunks_mut(BLOCK).zip(channels.chunks(BLOCK)).zip(weights.chunks(taps_of_block));
                 for ((pixel, channels), weights) in blocks {
                     let mut rows = weights.chunks_exact(taps);
                     let first = rows.next()?;
