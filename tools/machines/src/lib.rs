@@ -2,12 +2,14 @@
 //!
 //! [`MACHINES`] is the one table of them: the firmware's build script takes memory maps from it, and the host tools take the target, the
 //! QEMU command and the clock. With the feature `host` (the default), [`toolchain`] finds a compiler for them, [`firmware`] builds images,
-//! and [`qemu`] runs an image and parses its report.
+//! [`elf`] looks into them, and [`qemu`] runs them and parses their reports.
 #![forbid(unsafe_code)]
 
 mod table;
 pub use table::{MACHINES, Machine, Region, TARGETS, machine};
 
+#[cfg(feature = "host")]
+pub mod elf;
 #[cfg(feature = "host")]
 mod error;
 #[cfg(feature = "host")]

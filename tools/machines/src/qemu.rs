@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,32 +39,56 @@ pub struct Batch {
     pub report: Report,
 }
 
-/// Runs a packed model on a machine, building the firmware if need be: `inputs` are int8 tensors, concatenated, and so are the outputs.
+/// A machine with the image that runs any model.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    machine: &'static Machine,
+    image: PathBuf,
+}
+
+impl Runner {
+    /// Builds the image if it is not up to date.
+    ///
+    /// # Errors
+    /// As [`firmware::build`].
+    pub fn new(machine: &'static Machine) -> Result<Self, Error> {
+        Ok(Self { machine, image: firmware::build(machine, Image::Any)? })
+    }
+
+    /// Runs a packed model: `inputs` are int8 tensors, concatenated, and so are the outputs.
+    ///
+    /// # Errors
+    /// If QEMU is missing, the firmware refuses the model or the inputs, or it does not finish within `limit`.
+    pub fn run(&self, model: &[u8], inputs: &[u8], limit: Duration) -> Result<Batch, Error> {
+        let folder = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).map_err(Error::file(path))
+        };
+        write("model", model)?;
+        write("inputs", inputs)?;
+        let printed = run_image(self.machine, &self.image, folder.path(), limit)?;
+        let report = serde_json::from_str(printed.trim()).map_err(|error| Error::Firmware {
+            machine: self.machine.name,
+            message: format!("no report ({error}) in {printed:?}"),
+        })?;
+        let path = folder.path().join("outputs");
+        let outputs = fs::read(&path).map_err(Error::file(path))?;
+        Ok(Batch { outputs, report })
+    }
+}
+
+/// Runs a packed model on a machine, as [`Runner`] does, building the image first if need be.
 ///
 /// # Errors
-/// If the firmware cannot be built, refuses the model or the inputs, or does not finish within `limit`.
+/// As [`Runner::new`] and [`Runner::run`].
 pub fn run_model(
     machine: &'static Machine,
     model: &[u8],
     inputs: &[u8],
     limit: Duration,
 ) -> Result<Batch, Error> {
-    let image = firmware::build(machine, Image::Any)?;
-    let folder = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        fs::write(&path, bytes).map_err(Error::file(path))
-    };
-    write("model", model)?;
-    write("inputs", inputs)?;
-    let printed = run_image(machine, &image, folder.path(), &["model", "inputs", "outputs"], limit)?;
-    let report = serde_json::from_str(printed.trim()).map_err(|error| Error::Firmware {
-        machine: machine.name,
-        message: format!("no report ({error}) in {printed:?}"),
-    })?;
-    let path = folder.path().join("outputs");
-    let outputs = fs::read(&path).map_err(Error::file(path))?;
-    Ok(Batch { outputs, report })
+    Runner::new(machine)?.run(model, inputs, limit)
 }
 
 /// Runs an image in a folder, whose files it can open by name, and gives what it printed.
@@ -75,21 +99,15 @@ pub fn run_image(
     machine: &'static Machine,
     image: &Path,
     folder: &Path,
-    arguments: &[&str],
     limit: Duration,
 ) -> Result<String, Error> {
-    let mut semihosting = String::from("enable=on,target=native,arg=firmware");
-    for argument in arguments {
-        semihosting.push_str(",arg=");
-        semihosting.push_str(&argument.replace(',', ",,"));
-    }
     let output_path = folder.join("console");
     let output = fs::File::create(&output_path).map_err(Error::file(&output_path))?;
     let errors = output.try_clone().map_err(Error::file(&output_path))?;
     let mut qemu = Command::new(machine.qemu);
     qemu.args(["-M", machine.board]).args(machine.arguments);
     qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]);
-    qemu.args(["-semihosting-config", &semihosting]).arg("-kernel").arg(image);
+    qemu.args(["-semihosting-config", "enable=on,target=native"]).arg("-kernel").arg(image);
     qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
     let status = wait(&mut qemu, limit).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::NoQemu(machine.qemu),

@@ -1,7 +1,10 @@
 //! The repository's own commands, run as `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
+mod repository;
 mod setup;
+mod steps;
+mod test;
 
 use std::process::ExitCode;
 
@@ -20,11 +23,14 @@ enum Command {
     /// Install what firmware needs: the Rust targets and QEMU. The other commands do this by themselves.
     #[command(after_help = setup::HELP)]
     Setup,
+    /// Run every check: formatting, clippy, host tests, documentation, and the firmware on every machine.
+    Test,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Setup => setup::run(),
+        Command::Test => test::test(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::repository::shown;
+
 /// Runs a command, shown to the user, to its success.
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
-    let shown = show(command);
+    let shown = shown(command);
     println!("setup: $ {shown}");
     let mut child =
         command.stdin(Stdio::null()).spawn().with_context(|| format!("`{shown}` did not start"))?;
@@ -24,9 +26,4 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-}
-
-fn show(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

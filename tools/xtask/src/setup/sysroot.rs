@@ -14,6 +14,7 @@ use ocelli_machines::toolchain::{
 
 use super::packages::{self, Package};
 use super::run::run;
+use crate::repository::output;
 
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -145,12 +146,4 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 #[cfg(not(unix))]
 fn link(_from: &Path, to: &Path) -> Result<()> {
     bail!("{} cannot be linked here", to.display())
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?} did not start"))?;
-    if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

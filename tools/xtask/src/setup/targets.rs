@@ -8,6 +8,7 @@ use ocelli_machines::toolchain::{Toolchain, allowed, clean};
 
 use super::run::run;
 use super::{packages, sysroot};
+use crate::repository::root;
 
 /// Enough for one target over a slow line; a blocked one should not take much longer.
 const TARGET_LIMIT: Duration = Duration::from_secs(120);
@@ -32,12 +33,10 @@ pub fn install() -> Result<Toolchain> {
 
 fn add_targets() -> Result<()> {
     for target in TARGETS {
-        // In the repository's root, so that rustup takes the toolchain that builds the repository.
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        run(
-            clean("rustup").args(["target", "add", target]).env("RUSTUP_MAX_RETRIES", "1").current_dir(root),
-            TARGET_LIMIT,
-        )?;
+        // In the repository, so that rustup takes the toolchain that builds it.
+        let mut rustup = clean("rustup");
+        rustup.args(["target", "add", target]).env("RUSTUP_MAX_RETRIES", "1").current_dir(root());
+        run(&mut rustup, TARGET_LIMIT)?;
     }
     Ok(())
 }

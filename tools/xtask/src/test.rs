@@ -1,0 +1,70 @@
+//! `cargo xtask test`: everything that a change must pass.
+
+use anyhow::Result;
+use ocelli_machines::firmware::{self, Image};
+use ocelli_machines::toolchain::{Toolchain, clean};
+use ocelli_machines::{MACHINES, Machine};
+
+use crate::repository::{cargo, root, run, shared};
+use crate::setup;
+use crate::steps::Steps;
+
+/// Runs every check and prints a summary.
+pub fn test() -> Result<()> {
+    setup::run()?;
+    let mut steps = Steps::default();
+    host(&mut steps);
+    firmware(&mut steps)?;
+    steps.finish()
+}
+
+fn host(steps: &mut Steps) {
+    steps.run("formatting", || {
+        run(&mut cargo(&["fmt", "--all", "--check"]))?;
+        run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))
+    });
+    steps.run("clippy", || {
+        run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    steps.run("host tests", || run(&mut cargo(&["test", "--workspace"])));
+    if shared().is_none() {
+        steps.skip("host tests of shared models", "../shared is not there");
+    }
+    steps.run("documentation", || {
+        run(cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+}
+
+fn firmware(steps: &mut Steps) -> Result<()> {
+    for machine in MACHINES {
+        steps.run(&format!("firmware for {}", machine.name), || {
+            firmware::build(machine, Image::Any)?;
+            Ok(())
+        });
+    }
+    // The packaged compiler comes without clippy.
+    match Toolchain::find()? {
+        Toolchain::Active => steps.run("clippy of the firmware", || {
+            ["m0", "m4", "rv32"].into_iter().filter_map(ocelli_machines::machine).try_for_each(clippy)
+        }),
+        Toolchain::Packaged(_) => {
+            steps.skip("clippy of the firmware", "the active Rust toolchain does not have the targets");
+        }
+    }
+    Ok(())
+}
+
+fn clippy(machine: &Machine) -> Result<()> {
+    let mut command = clean("cargo");
+    command.args(["clippy", "--quiet", "--release", "--bin", "any", "--features", machine.name]);
+    command.args([
+        "--target",
+        machine.target,
+        "--manifest-path",
+        "boards/Cargo.toml",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    run(command.current_dir(root()))
+}
