@@ -41,12 +41,14 @@ pub enum FloatError {
         /// Elements given.
         found: usize,
     },
-    /// Only networks of one input are run.
-    #[error("{name} has {found} inputs; only networks of one input can be run")]
+    /// The number of inputs is wrong.
+    #[error("{name} takes {expected} inputs, not {found}")]
     InputCount {
         /// The network or file.
         name: String,
-        /// Its number of inputs.
+        /// Inputs that the network takes.
+        expected: usize,
+        /// Inputs given.
         found: usize,
     },
 }

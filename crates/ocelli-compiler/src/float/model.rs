@@ -13,8 +13,7 @@ use crate::graph::{Graph, Operator, Shape, TensorId};
 /// Runs a graph in single precision. May be used from several threads at once: each call runs on one thread of its own.
 pub struct FloatModel {
     engine: Engine,
-    input: NodeId,
-    input_shape: Shape,
+    inputs: Vec<(NodeId, Shape)>,
     output: usize,
     /// For each graph tensor its shape and, where something computes it, its place in the engine.
     tensors: Vec<(Shape, Option<NodeId>)>,
@@ -22,16 +21,14 @@ pub struct FloatModel {
 }
 
 impl FloatModel {
-    /// Loads a graph of one input.
+    /// Loads a graph.
     ///
     /// # Errors
-    /// If the graph has another number of inputs, or the engine refuses it.
+    /// If the engine refuses it.
     pub fn new(graph: &Graph) -> Result<Self, FloatError> {
         let name = if graph.name.is_empty() { "the network" } else { &graph.name }.to_owned();
         let load = |reason: String| FloatError::Load { name: name.clone(), reason };
-        let (&[input], Some(&output)) = (graph.inputs.as_slice(), graph.outputs.first()) else {
-            return Err(FloatError::InputCount { name, found: graph.inputs.len() });
-        };
+        let output = *graph.outputs.first().ok_or_else(|| load("it has no output".to_owned()))?;
         let proto = to_onnx(graph);
         let constants: Vec<(TensorId, Vec<f32>)> = graph
             .nodes
@@ -56,20 +53,24 @@ impl FloatModel {
                 (graph.tensors[index].shape, node_id(TensorId(index)).filter(|_| computed(TensorId(index))))
             })
             .collect();
-        let input_id = node_id(input).ok_or_else(|| load("its input is not used".to_owned()))?;
-        let input_shape = graph.tensor(input).shape;
-        Ok(Self { input: input_id, engine, input_shape, output: output.0, tensors, constants })
+        let input = |&id: &TensorId| {
+            let node = node_id(id)
+                .ok_or_else(|| load(format!("its input '{}' is not used", graph.tensor(id).name)))?;
+            Ok((node, graph.tensor(id).shape))
+        };
+        let inputs = graph.inputs.iter().map(input).collect::<Result<Vec<_>, FloatError>>()?;
+        Ok(Self { inputs, engine, output: output.0, tensors, constants })
     }
 
-    /// Every tensor of the graph for one input, in HWC order, by [`TensorId`]; `None` for a tensor that nothing computes.
+    /// Every tensor of a graph of one input, in HWC order, by [`TensorId`]; `None` for a tensor that nothing computes.
     ///
     /// # Errors
-    /// If the input has the wrong size.
+    /// If the input has the wrong size, or the graph has several.
     pub fn run_all(&self, input: &[f32]) -> Result<Vec<Option<Vec<f32>>>, FloatError> {
         let wanted: Vec<usize> =
             (0..self.tensors.len()).filter(|&index| self.tensors[index].1.is_some()).collect();
         let mut all = vec![None; self.tensors.len()];
-        for (index, values) in wanted.iter().zip(self.outputs(input, &wanted)?) {
+        for (index, values) in wanted.iter().zip(self.outputs(&[input], &wanted)?) {
             all[*index] = Some(values);
         }
         for (id, values) in &self.constants {
@@ -78,27 +79,45 @@ impl FloatModel {
         Ok(all)
     }
 
-    /// The first output for one input, both in HWC order.
+    /// The first output of a graph of one input, both in HWC order.
     ///
     /// # Errors
-    /// If the input has the wrong size.
+    /// If the input has the wrong size, or the graph has several.
     pub fn run(&self, input: &[f32]) -> Result<Vec<f32>, FloatError> {
-        let mut outputs = self.outputs(input, &[self.output])?;
+        self.run_inputs(&[input])
+    }
+
+    /// The first output for all inputs of the graph, in HWC order.
+    ///
+    /// # Errors
+    /// If an input has the wrong size, or their number is wrong.
+    pub fn run_inputs(&self, inputs: &[&[f32]]) -> Result<Vec<f32>, FloatError> {
+        let mut outputs = self.outputs(inputs, &[self.output])?;
         Ok(outputs.pop().unwrap_or_default())
     }
 
-    fn outputs(&self, input: &[f32], wanted: &[usize]) -> Result<Vec<Vec<f32>>, FloatError> {
-        let shape = self.input_shape;
-        if input.len() != shape.len() {
-            return Err(FloatError::InputSize {
-                name: self.engine.name.clone(),
-                expected: shape.len(),
-                found: input.len(),
+    fn outputs(&self, inputs: &[&[f32]], wanted: &[usize]) -> Result<Vec<Vec<f32>>, FloatError> {
+        let name = || self.engine.name.clone();
+        if inputs.len() != self.inputs.len() {
+            return Err(FloatError::InputCount {
+                name: name(),
+                expected: self.inputs.len(),
+                found: inputs.len(),
             });
         }
-        let planes = hwc_to_chw(input, shape);
+        let mut planes = Vec::with_capacity(inputs.len());
+        for (&input, &(node, shape)) in inputs.iter().zip(&self.inputs) {
+            if input.len() != shape.len() {
+                return Err(FloatError::InputSize {
+                    name: name(),
+                    expected: shape.len(),
+                    found: input.len(),
+                });
+            }
+            planes.push((node, nchw(shape).to_vec(), hwc_to_chw(input, shape)));
+        }
         let ids: Vec<NodeId> = wanted.iter().filter_map(|&index| self.tensors[index].1).collect();
-        let maps = self.engine.run(self.input, &nchw(shape), &planes, &ids)?;
+        let maps = self.engine.run(&planes, &ids)?;
         Ok(maps.iter().zip(wanted).map(|(map, &index)| chw_to_hwc(map, self.tensors[index].0)).collect())
     }
 }
@@ -129,9 +148,7 @@ impl Engine {
     /// begin another image meanwhile, and so pile up all images at once.
     pub fn run(
         &self,
-        input: NodeId,
-        dims: &[usize],
-        values: &[f32],
+        inputs: &[(NodeId, Vec<usize>, Vec<f32>)],
         outputs: &[NodeId],
     ) -> Result<Vec<Vec<f32>>, FloatError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,8 +156,10 @@ impl Engine {
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&pool)));
         let failed = |reason: String| FloatError::Run { name: self.name.clone(), reason };
         let run = || {
-            let view = TensorView::from_data(dims, values);
-            let results = self.model.run(vec![(input, view.into())], outputs, Some(options));
+            let views = inputs.iter().map(|(id, dims, values)| {
+                (*id, TensorView::from_data(dims.as_slice(), values.as_slice()).into())
+            });
+            let results = self.model.run(views.collect(), outputs, Some(options));
             let results = results.map_err(|error| failed(error.to_string()))?;
             results
                 .into_iter()

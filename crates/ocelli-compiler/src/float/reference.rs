@@ -23,7 +23,7 @@ impl OnnxReference {
         let model =
             model.map_err(|error| FloatError::Load { name: name.clone(), reason: error.to_string() })?;
         if model.input_ids().len() != 1 {
-            return Err(FloatError::InputCount { name, found: model.input_ids().len() });
+            return Err(FloatError::InputCount { name, expected: model.input_ids().len(), found: 1 });
         }
         let input_dims = model.input_shape(0).unwrap_or_default();
         let input_dims = input_dims
@@ -56,9 +56,9 @@ impl OnnxReference {
         }
         let model = &self.engine.model;
         let (Some(&source), Some(&output)) = (model.input_ids().first(), model.output_ids().first()) else {
-            return Err(FloatError::InputCount { name: self.engine.name.clone(), found: 0 });
+            return Err(FloatError::InputCount { name: self.engine.name.clone(), expected: 0, found: 1 });
         };
-        let mut outputs = self.engine.run(source, &self.input_dims, input, &[output])?;
+        let mut outputs = self.engine.run(&[(source, self.input_dims.clone(), input.to_vec())], &[output])?;
         Ok(outputs.pop().unwrap_or_default())
     }
 }

@@ -9,12 +9,14 @@ pub struct Edge {
     pub name: String,
     /// The dimensions in the file, batch included.
     pub dims: Vec<usize>,
+    /// Whether the file's values are uint8; the graph's are less by 128.
+    pub uint8: bool,
     layout: Layout,
 }
 
 impl Edge {
-    pub(super) fn new(name: &str, layout: Layout) -> Self {
-        Self { name: name.to_owned(), dims: layout.dims(), layout }
+    pub(super) fn new(name: &str, layout: Layout, uint8: bool) -> Self {
+        Self { name: name.to_owned(), dims: layout.dims(), uint8, layout }
     }
 
     /// Elements of the graph's tensor (HWC order) in the file's order, row-major over [`Self::dims`]. Elements beyond either length

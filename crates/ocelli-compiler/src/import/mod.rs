@@ -11,6 +11,7 @@ mod formula;
 mod layout;
 mod maps;
 mod onnx;
+mod tflite;
 
 use std::path::Path;
 
@@ -105,8 +106,11 @@ pub fn from_bytes(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Resul
     if bytes.is_empty() {
         return Err(vec![Problem::of_file("the file is empty", "export the network again")]);
     }
-    let format = Format::Onnx;
-    let parsed = onnx::parse(bytes, folder, options)?;
+    let format = if tflite::is_tflite(bytes) { Format::TfLite } else { Format::Onnx };
+    let parsed = match format {
+        Format::Onnx => onnx::parse(bytes, folder, options)?,
+        Format::TfLite => tflite::parse(bytes, options)?,
+    };
     let int8 = parsed.graph.nodes.iter().any(|node| match &node.operator {
         Operator::Conv2d(conv) => matches!(conv.weights, Weights::Int8 { .. }),
         _ => false,

@@ -1,6 +1,8 @@
 //! What the importer's tests share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod golden;
+
 use std::path::{Path, PathBuf};
 
 /// The repository's root.
@@ -26,16 +28,21 @@ pub fn shared_models(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Values in -2..2 by the generator of `tests/golden/README.md`.
-pub fn noise(sample: u32, count: usize) -> Vec<f32> {
+/// Bytes by the generator of `tests/golden/README.md`.
+pub fn noise_bytes(sample: u32, count: usize) -> Vec<u8> {
     let mut state = 1 + sample;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        f32::from((state >> 24) as u8 as i8) / 64.0
+        (state >> 24) as u8
     };
     (0..count).map(|_| next()).collect()
+}
+
+/// Values in -2..2 from [`noise_bytes`].
+pub fn noise(sample: u32, count: usize) -> Vec<f32> {
+    noise_bytes(sample, count).into_iter().map(|byte| f32::from(byte as i8) / 64.0).collect()
 }
 
 /// Panics where the outputs differ by more than `tolerance` of the largest magnitude.

@@ -55,7 +55,8 @@ pub(super) fn input_dims(info: &ValueInfoProto, options: &ImportOptions) -> Resu
     if dims.len() > 4 {
         return Err(Refusal::unsupported(format!("an input of {} axes", dims.len())));
     }
-    if dims.len() > 1 && dims[0] != 1 {
+    // With fewer axes the first may be rows (tokens) as well as a batch, and either is computed.
+    if dims.len() == 4 && dims[0] != 1 {
         return Err(Refusal::new(
             format!("a batch of {} ({dims:?})", dims[0]),
             "export with a batch of 1: a microcontroller sees one image at a time",

@@ -130,9 +130,16 @@ impl Importer<'_> {
 
     pub(super) fn gemm(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
         let value = node.value(0)?;
-        if value.layout.rank() != 2 || node.int("transA", 0) != 0 {
-            return Err(Refusal::unsupported("a Gemm whose left operand is transposed or has not two axes"));
+        if value.layout.rank() != 2 {
+            return Err(Refusal::malformed("a left operand that has not two axes"));
         }
+        let flipped;
+        let value = if node.int("transA", 0) != 0 {
+            flipped = Value { tensor: value.tensor, layout: value.layout.transposed(&[1, 0]) };
+            &flipped
+        } else {
+            value
+        };
         let matrix = node.weights(1)?.ok_or_else(|| Refusal::malformed("no weights"))?;
         let transposed = node.int("transB", 0) != 0;
         let (weights, outputs) = self.matrix(matrix, transposed, value.layout.dims()[1])?;

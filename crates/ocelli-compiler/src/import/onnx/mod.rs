@@ -54,17 +54,18 @@ pub(super) fn parse(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Res
     let model = ModelProto::parse_buf(bytes)
         .map_err(|error| whole(Refusal::malformed(format!("not a valid ONNX file ({error})"))))?;
     let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty() && !graph.output.is_empty());
-    let graph = graph.ok_or_else(|| whole(Refusal::malformed("the file holds no ONNX graph")))?;
+    let graph = graph
+        .ok_or_else(|| whole(Refusal::malformed("the file holds no ONNX graph with nodes and an output")))?;
     let default_domain = |domain: Option<&str>| matches!(domain.unwrap_or_default(), "" | "ai.onnx");
     let opset = model.opset_import.iter().find(|opset| default_domain(opset.domain.as_deref()));
     let opset = opset.and_then(|opset| opset.version);
     match opset {
         Some(version) if OPSETS.contains(&version) => {}
         Some(version) => {
-            let reason = format!("operator set {version} is outside {} to {}", OPSETS.start(), OPSETS.end());
+            let reason = format!("opset {version} is outside {} to {}", OPSETS.start(), OPSETS.end());
             return Err(whole(Refusal::new(reason, "export with opset_version=17")));
         }
-        None => return Err(whole(Refusal::malformed("the file names no operator set"))),
+        None => return Err(whole(Refusal::malformed("the file names no operator set (opset)"))),
     }
     let builder = Builder::default();
     let opset = opset.unwrap_or_default();
@@ -131,7 +132,7 @@ impl Importer<'_> {
         let tensor = self.builder.graph.add_tensor(name, shape);
         self.builder.graph.inputs.push(tensor);
         self.entries.insert(name.to_owned(), Entry::Value(Value { tensor, layout: layout.clone() }));
-        Edge::new(name, layout)
+        Edge::new(name, layout, false)
     }
 
     fn output(&mut self, name: &str) -> Result<Option<Edge>, Refusal> {
@@ -153,7 +154,7 @@ impl Importer<'_> {
             None => self.builder.arrange(&value, [&[], &[], &all], name)?,
         };
         self.builder.graph.outputs.push(stored.tensor);
-        Ok(Some(Edge::new(name, stored.layout)))
+        Ok(Some(Edge::new(name, stored.layout, false)))
     }
 
     fn import(&mut self, proto: &NodeProto) {

@@ -5,7 +5,7 @@ use super::super::constant::{Constant, walk};
 use super::super::error::Refusal;
 use super::Importer;
 use super::node::NodeView;
-use crate::graph::{Operator, Quantization};
+use crate::graph::{Activation, Operator, Quantization};
 
 impl Importer<'_> {
     /// Either node of a pair around an activation.
@@ -37,12 +37,11 @@ impl Importer<'_> {
             return Err(Refusal::malformed(format!("a scale of {scale_value}")));
         }
         let quantization = Quantization { scale: scale_value, zero_point };
-        let tensor = &mut self.builder.graph.tensors[value.tensor.0];
-        match tensor.quantization {
-            None => tensor.quantization = Some(quantization),
+        match self.builder.graph.tensor(value.tensor).quantization {
+            None => return Ok(self.saturated(node, value, quantization)),
             Some(own) if own == quantization => {}
             Some(_) => {
-                let shape = tensor.shape;
+                let shape = self.builder.shape(value.tensor);
                 let output = self.builder.emit(
                     &node.name,
                     Operator::Requantize,
@@ -54,6 +53,28 @@ impl Importer<'_> {
             }
         }
         Ok(value.clone())
+    }
+
+    /// The value under a scale and zero point. Quantizers leave a ReLU to the range that these can show, so the range is kept as a clip.
+    fn saturated(&mut self, node: &NodeView<'_>, value: &Value, quantization: Quantization) -> Value {
+        let graph = &mut self.builder.graph;
+        graph.tensors[value.tensor.0].quantization = Some(quantization);
+        let real = |steps: f32| quantization.scale * (steps - f32::from(quantization.zero_point));
+        let (low, high) = (real(-128.0), real(127.0));
+        let keeps_range = match graph.producer(value.tensor).map(|index| &mut graph.nodes[index].operator) {
+            // An input is quantized by whoever feeds it; pooling and moving data stays within the range of what came in.
+            None | Some(Operator::MaxPool(_) | Operator::Reshape | Operator::Transpose { .. }) => true,
+            Some(Operator::Activation(Activation::Clip { min, max })) => {
+                (*min, *max) = (min.max(low), max.min(high));
+                true
+            }
+            Some(_) => false,
+        };
+        if keeps_range {
+            return value.clone();
+        }
+        let clip = Activation::Clip { min: low, max: high };
+        self.builder.activation(&format!("{}/range", node.name), value, clip, Some(quantization))
     }
 }
 

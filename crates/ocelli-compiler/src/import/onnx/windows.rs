@@ -145,15 +145,26 @@ impl Importer<'_> {
             return Err(Refusal::unsupported("the indices of a maximum"));
         }
         // Whether padding counts makes no difference without any.
-        let counts_padding = node.int("count_include_pad", 0) != 0 && window.padding != Padding::default();
+        let mut counts_padding =
+            node.int("count_include_pad", 0) != 0 && window.padding != Padding::default();
+        let mut value = value.clone();
         if node.int("ceil_mode", 0) != 0 && !global {
             let padding = ceil_padding(&window, input)?;
-            if padding != window.padding && counts_padding {
-                return Err(Refusal::unsupported(
-                    "ceil_mode with count_include_pad where they change the result",
-                ));
+            if padding != window.padding && counts_padding && !is_max {
+                // The stated padding counts, what `ceil_mode` adds does not: the first becomes part of the map.
+                let stated = window.padding;
+                let mut borders = vec![(0, 0); rank];
+                borders[rank - 1] = (stated.left, stated.right);
+                if rank == 4 {
+                    borders[2] = (stated.top, stated.bottom);
+                }
+                value = self.builder.pad(&format!("{}/pad", node.name), &value, axes, &borders, 0.0, None)?;
+                let added = (padding.bottom - stated.bottom, padding.right - stated.right);
+                window.padding = Padding { bottom: added.0, right: added.1, ..Padding::default() };
+                counts_padding = false;
+            } else {
+                window.padding = padding;
             }
-            window.padding = padding;
         }
         let padding = window.padding;
         if padding.top.max(padding.bottom) >= window.kernel[0]
@@ -166,7 +177,7 @@ impl Importer<'_> {
         } else {
             Operator::AveragePool { window, count_include_pad: counts_padding }
         };
-        self.builder.windowed(&node.name, value, axes, operator, None)
+        self.builder.windowed(&node.name, &value, axes, operator, None)
     }
 
     pub(super) fn pad_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
