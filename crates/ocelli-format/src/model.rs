@@ -62,11 +62,14 @@ impl<'m> Model<'m> {
         if model.header.arena_bytes > i32::MAX as u32 {
             return Err(bad("arena_bytes"));
         }
+        model.check_tensors()?;
+        model.check_steps()?;
         if !model.preprocessing.is_empty() && model.preprocessing().is_none() {
             return Err(bad("preprocessing"));
         }
-        model.check_tensors()?;
-        model.check_steps()?;
+        if !model.self_test.is_empty() && model.self_test().is_none() {
+            return Err(bad("self_test"));
+        }
         Ok(model)
     }
 
@@ -187,7 +190,7 @@ impl<'m> Model<'m> {
             return None;
         };
         let tables = <[[i8; 256]]>::ref_from_bytes(tables).ok()?;
-        let matches = tables.len() == 1 || tables.len() == usize::from(self.input().channels);
+        let matches = color <= 1 && (tables.len() == 1 || tables.len() == usize::from(self.input().channels));
         matches.then_some(Preprocessing { bgr: color == 1, tables })
     }
 
@@ -219,6 +222,9 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 
 fn section(bytes: &[u8], span: Span) -> Option<&[u8]> {
     let start = span.offset as usize;
+    if start & (ALIGNMENT - 1) != 0 {
+        return None;
+    }
     bytes.get(start..start.checked_add(span.length as usize)?)
 }
 
@@ -278,7 +284,7 @@ impl IncludedModel {
             index += 1;
         }
         assert!(
-            bytes[MAGIC.len()] == VERSION as u8,
+            u16::from_le_bytes([bytes[8], bytes[9]]) == VERSION,
             "the packed model has a format version that this library does not read"
         );
         let included = Self { bytes };

@@ -32,15 +32,18 @@ pub struct Step<'m> {
 }
 
 impl<'m> Step<'m> {
-    /// The operator's parameters; `None` where the step is too short for them.
+    /// The operator's parameters; `None` where the step has another length than they take.
     #[inline]
     pub fn record<T: FromBytes + KnownLayout + Immutable>(&self) -> Option<&'m T> {
-        T::ref_from_prefix(self.record).ok().map(|(record, _)| record)
+        T::ref_from_bytes(self.record).ok()
     }
 
     /// The step at the start of `bytes` and the bytes after it.
     fn split(bytes: &'m [u8]) -> Option<(Self, &'m [u8])> {
         let (header, _) = StepHeader::ref_from_prefix(bytes).ok()?;
+        if header.bytes & 3 != 0 {
+            return None;
+        }
         let (step, rest) = bytes.split_at_checked(usize::from(header.bytes))?;
         let body = step.get(size_of::<StepHeader>()..)?;
         let inputs = usize::from(header.inputs);

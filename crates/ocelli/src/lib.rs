@@ -13,7 +13,17 @@
 //! ```
 //!
 //! A firmware image names its model with [`include_model!`] and links only the operators that the model uses:
-//! `Engine::<{ MODEL.operators() }>::new(MODEL.open()?, arena)`.
+//!
+//! ```
+//! use ocelli::{Engine, IncludedModel, include_model};
+//!
+//! const MODEL: IncludedModel = include_model!("../../ocelli-format/tests/golden/v1.ocelli");
+//!
+//! let mut arena = [0; MODEL.arena_bytes()];
+//! let mut engine = Engine::<{ MODEL.operators() }>::new(MODEL.open()?, &mut arena)?;
+//! assert_eq!(engine.self_test()?, Some(true));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

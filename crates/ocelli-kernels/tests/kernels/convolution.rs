@@ -2,7 +2,7 @@
 
 use ocelli_kernels::conv::Conv2d;
 use ocelli_kernels::depthwise::DepthwiseConv2d;
-use ocelli_kernels::{Q32, Q32Channel, TfLite, Window};
+use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteFullyConnected, Window};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -131,6 +131,8 @@ proptest! {
     #[test]
     fn conv_tflite((case, channels) in with(case(false), tflite_channels()), rule in tflite()) {
         prop_assert_eq!(case.conv::<TfLite>(&rule, &channels), finish(&rule, &channels, &case.conv_sums()));
+        let rule = TfLiteFullyConnected(rule);
+        prop_assert_eq!(case.conv(&rule, &channels), finish(&rule, &channels, &case.conv_sums()));
     }
 
     #[test]

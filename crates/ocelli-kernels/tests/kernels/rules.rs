@@ -3,7 +3,7 @@
 use ocelli_kernels::requantize::{
     multiply_by_quantized_multiplier, rounding_divide_by_power_of_two, saturating_rounding_doubling_high_mul,
 };
-use ocelli_kernels::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel};
+use ocelli_kernels::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel, TfLiteFullyConnected};
 use proptest::prelude::*;
 
 /// A rule with its definition.
@@ -24,6 +24,18 @@ impl Defined for TfLite {
         let scaled = mbqm((sum + i64::from(channel.bias)) as i32, channel.multiplier, channel.shift);
         let value = i64::from(scaled) + i64::from(self.zero_point);
         i64::from(value as i32).clamp(i64::from(self.min), i64::from(self.max)) as i8
+    }
+}
+
+impl Defined for TfLiteFullyConnected {
+    /// The real product rounded once, a tie away from zero.
+    fn expected(&self, channel: &TfLiteChannel, sum: i64) -> i8 {
+        let accumulator = i128::from((sum + i64::from(channel.bias)) as i32);
+        let twice = 2 * accumulator * i128::from(channel.multiplier);
+        let one = 1i128 << (31 - channel.shift);
+        let scaled = twice.signum() * ((twice.abs() + one) / (2 * one));
+        let value = i64::from(scaled as i32) + i64::from(self.0.zero_point);
+        i64::from(value as i32).clamp(i64::from(self.0.min), i64::from(self.0.max)) as i8
     }
 }
 
@@ -111,6 +123,16 @@ proptest! {
     }
 
     #[test]
+    fn tflite_fully_connected_rule(value in accumulator(), channel in tflite_channel(), rule in tflite()) {
+        let without_bias = TfLiteChannel { bias: 0, ..channel };
+        let rule = TfLiteFullyConnected(rule);
+        prop_assert_eq!(rule.finish(&channel, value), rule.expected(&without_bias, value.into()));
+        // A tie: half of an odd number.
+        let half = TfLiteChannel { bias: 0, multiplier: 1 << 30, shift: 0 };
+        prop_assert_eq!(rule.finish(&half, value | 1), rule.expected(&half, (value | 1).into()));
+    }
+
+    #[test]
     fn tflite_multiplication(value in accumulator(), multiplier: i32, shift in -31i32..31) {
         prop_assert_eq!(multiply_by_quantized_multiplier(value, multiplier, shift), mbqm(value, multiplier, shift));
     }
@@ -134,7 +156,9 @@ proptest! {
     #[test]
     fn any_parameters_give_a_value(value: i32, q32: (i32, i32), tflite: (i32, i32, i32), rule: (i32, i32, i32)) {
         Q32.finish(&Q32Channel { bias: q32.0, multiplier: q32.1 }, value);
-        TfLite { zero_point: rule.0, min: rule.1, max: rule.2 }
-            .finish(&TfLiteChannel { bias: tflite.0, multiplier: tflite.1, shift: tflite.2 }, value);
+        let rule = TfLite { zero_point: rule.0, min: rule.1, max: rule.2 };
+        let channel = TfLiteChannel { bias: tflite.0, multiplier: tflite.1, shift: tflite.2 };
+        rule.finish(&channel, value);
+        TfLiteFullyConnected(rule).finish(&channel, value);
     }
 }

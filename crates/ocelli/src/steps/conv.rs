@@ -5,7 +5,7 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::conv::Conv2d;
 use ocelli_kernels::depthwise::DepthwiseConv2d;
 
-use super::{Bound, Rule, check_window, one_to_one, rows};
+use super::{Bound, PARAMETERS, Rule, check_window, one_to_one, rows};
 use crate::memory::parameters;
 
 /// A convolution with any groups.
@@ -31,8 +31,8 @@ struct Common<'m, R: Rule> {
 impl<'m, R: Rule> Common<'m, R> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<(Self, &'m ConvRecord), &'static str> {
         let [input, output] = one_to_one(model, step)?;
-        let record: &ConvRecord = step.record().ok_or("its parameters are cut")?;
-        check_window(&record.window, input, output)?;
+        let record: &ConvRecord = step.record().ok_or(PARAMETERS)?;
+        check_window(&record.window, output)?;
         let rule = R::new(output, record.min, record.max);
         let channels = parameters(model, record.channels, usize::from(output.channels))?;
         Ok((Self { input, output, rule, channels }, record))

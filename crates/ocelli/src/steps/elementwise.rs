@@ -7,10 +7,8 @@ use ocelli_format::operator::{
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteChannel, elementwise};
 
-use super::{Bound, Rule, in_place};
+use super::{Bound, PARAMETERS, Rule, in_place};
 use crate::memory::{Operands, parameters};
-
-const CUT: &str = "its parameters are cut";
 
 /// The operands of an operation of two tensors.
 struct Pair<'m> {
@@ -78,7 +76,7 @@ pub(crate) struct AddQ32<'m> {
 
 impl<'m> Bound<'m> for AddQ32<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &AddQ32Record = step.record().ok_or(CUT)?;
+        let record: &AddQ32Record = step.record().ok_or(PARAMETERS)?;
         let &AddQ32Record { multipliers, bias, shift } = record;
         Ok(Self { pair: Pair::bind(model, step)?, kernel: elementwise::Add { multipliers, bias, shift } })
     }
@@ -96,7 +94,7 @@ pub(crate) struct AddTfLite<'m> {
 impl<'m> Bound<'m> for AddTfLite<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let pair = Pair::bind(model, step)?;
-        let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(CUT)?;
+        let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(PARAMETERS)?;
         let rule = TfLite::new(pair.output, min, max);
         let kernel = elementwise::AddTfLite { zero_points: pair.zero_points(), operands, output, rule };
         Ok(Self { pair, kernel })
@@ -114,7 +112,7 @@ pub(crate) struct MulQ32<'m> {
 
 impl<'m> Bound<'m> for MulQ32<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &MulQ32Record = step.record().ok_or(CUT)?;
+        let record: &MulQ32Record = step.record().ok_or(PARAMETERS)?;
         Ok(Self { pair: Pair::bind(model, step)?, channel: &record.channel })
     }
 
@@ -132,7 +130,7 @@ pub(crate) struct MulTfLite<'m> {
 
 impl<'m> Bound<'m> for MulTfLite<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        Ok(Self { pair: Pair::bind(model, step)?, record: step.record().ok_or(CUT)? })
+        Ok(Self { pair: Pair::bind(model, step)?, record: step.record().ok_or(PARAMETERS)? })
     }
 
     fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
@@ -154,7 +152,7 @@ macro_rules! prelu {
         impl<'m> Bound<'m> for $name<'m> {
             fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
                 let ([input], output) = in_place::<1>(model, step)?;
-                let record: &'m $record = step.record().ok_or(CUT)?;
+                let record: &'m $record = step.record().ok_or(PARAMETERS)?;
                 let [positive, negative] = &record.halves;
                 let kernel = elementwise::PRelu {
                     zero_point: i32::from(input.zero_point),
@@ -185,8 +183,8 @@ pub(crate) struct Table<'m> {
 impl<'m> Bound<'m> for Table<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &TableRecord = step.record().ok_or(CUT)?;
-        let table = parameters(model, record.table, 1)?.first().ok_or(CUT)?;
+        let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
+        let table = parameters(model, record.table, 1)?.first().ok_or(PARAMETERS)?;
         Ok(Self { tensors: [input, output], table })
     }
 

@@ -4,10 +4,8 @@ use ocelli_format::operator::{ConcatRecord, PadRecord, TransposeRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::layout;
 
-use super::{Bound, one_to_one, rows};
+use super::{Bound, PARAMETERS, one_to_one, rows};
 use crate::memory::{self, Operands};
-
-const CUT: &str = "its parameters are cut";
 
 pub(crate) struct Concat<'m> {
     inputs: &'m [u16],
@@ -18,7 +16,7 @@ pub(crate) struct Concat<'m> {
 impl<'m> Bound<'m> for Concat<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let output = memory::output(model, step)?;
-        let record: &ConcatRecord = step.record().ok_or(CUT)?;
+        let record: &ConcatRecord = step.record().ok_or(PARAMETERS)?;
         let axis = usize::from(record.axis);
         if axis > 2 {
             return Err("its axis is none of height, width and channels");
@@ -78,7 +76,7 @@ pub(crate) struct Pad<'m> {
 impl<'m> Bound<'m> for Pad<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let [input, output] = one_to_one(model, step)?;
-        let record: &PadRecord = step.record().ok_or(CUT)?;
+        let record: &PadRecord = step.record().ok_or(PARAMETERS)?;
         let fits = |before: u16, size: u16, room: u16| u32::from(before) + u32::from(size) <= u32::from(room);
         if input.channels != output.channels
             || !fits(record.top, input.height, output.height)
@@ -106,7 +104,7 @@ pub(crate) struct Transpose<'m> {
 impl<'m> Bound<'m> for Transpose<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let [input, output] = one_to_one(model, step)?;
-        let &TransposeRecord { order, .. } = step.record().ok_or(CUT)?;
+        let &TransposeRecord { order, .. } = step.record().ok_or(PARAMETERS)?;
         let mut seen = [false; 3];
         for (axis, size) in order.into_iter().zip(extents(output)) {
             if extents(input).get(usize::from(axis)) != Some(&size) {

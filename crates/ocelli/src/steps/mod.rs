@@ -11,6 +11,8 @@ use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window}
 
 use crate::memory::{self, Operands};
 
+const PARAMETERS: &str = "its parameters have another length than its operator takes";
+
 /// A step whose tensors and parameters were checked.
 pub(crate) trait Bound<'m>: Sized {
     /// Checks the step; the error says what does not fit.
@@ -168,18 +170,19 @@ fn rows(
     Some(())
 }
 
-/// A window must be possible, start on the map or its border for each output, and be within reach of the map.
-fn check_window(window: &Window, input: &TensorInfo, output: &TensorInfo) -> Result<(), &'static str> {
-    let axes = [(input.height, output.height), (input.width, output.width)];
-    let parameters = window.kernel.iter().zip(&window.stride).zip(&window.dilation).zip(&window.padding);
-    for ((((&kernel, &stride), &dilation), &padding), (size, outputs)) in parameters.zip(axes) {
+/// A window must be possible, and near enough to the map that coordinates fit 26 bits.
+fn check_window(window: &Window, output: &TensorInfo) -> Result<(), &'static str> {
+    const FAR: u64 = 1 << 24;
+    let outputs = [output.height, output.width];
+    let parameters = window.kernel.iter().zip(&window.stride).zip(&window.dilation);
+    for (((&kernel, &stride), &dilation), outputs) in parameters.zip(outputs) {
         if kernel == 0 || stride == 0 || dilation == 0 {
             return Err("kernel, stride and dilation must be at least 1");
         }
-        let reach = u64::from(kernel - 1) * u64::from(dilation) + 1;
+        let reach = u64::from(kernel - 1) * u64::from(dilation);
         let last = u64::from(outputs.saturating_sub(1)) * u64::from(stride);
-        if u64::from(padding) >= reach || last >= u64::from(size) + u64::from(padding) || reach > 1 << 24 {
-            return Err("the window leaves the map");
+        if reach > FAR || last > FAR {
+            return Err("the window is too far from the map");
         }
     }
     Ok(())

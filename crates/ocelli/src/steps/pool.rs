@@ -4,20 +4,26 @@ use ocelli_format::operator::{AveragePoolQ32Record, MeanTfLiteRecord, PoolRecord
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{TfLite, Window, pool};
 
-use super::{Bound, Rule, check_window, one_to_one, rows};
+use super::{Bound, PARAMETERS, Rule, check_window, one_to_one, rows};
 
-const CUT: &str = "its parameters are cut";
-
-/// The tensors of a pooling step, whose window has no dilation.
+/// The tensors of a pooling step, whose window has no dilation and sees at least one value at each output.
 fn bind_window<'m>(
     model: &Model<'m>,
     step: &Step<'m>,
     window: &Window,
 ) -> Result<[&'m TensorInfo; 2], &'static str> {
     let [input, output] = one_to_one(model, step)?;
-    check_window(window, input, output)?;
+    check_window(window, output)?;
     if window.dilation != [1, 1] {
         return Err("a pooling window has no dilation");
+    }
+    let axes = [(input.height, output.height), (input.width, output.width)];
+    let parameters = window.kernel.iter().zip(&window.stride).zip(&window.padding);
+    for (((&kernel, &stride), &padding), (size, outputs)) in parameters.zip(axes) {
+        let last = u64::from(outputs.saturating_sub(1)) * u64::from(stride);
+        if padding >= kernel || last >= u64::from(size) + u64::from(padding) {
+            return Err("a pooling window lies beside the map");
+        }
     }
     if input.channels != output.channels {
         return Err("input and output have different channels");
@@ -32,7 +38,7 @@ pub(crate) struct Max<'m> {
 
 impl<'m> Bound<'m> for Max<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &PoolRecord = step.record().ok_or(CUT)?;
+        let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
         Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
     }
 
@@ -50,7 +56,7 @@ pub(crate) struct AverageQ32<'m> {
 
 impl<'m> Bound<'m> for AverageQ32<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &AveragePoolQ32Record = step.record().ok_or(CUT)?;
+        let record: &AveragePoolQ32Record = step.record().ok_or(PARAMETERS)?;
         let kernel = pool::AveragePool {
             window: record.window,
             count_include_pad: record.count_include_pad != 0,
@@ -73,7 +79,7 @@ pub(crate) struct AverageTfLite<'m> {
 
 impl<'m> Bound<'m> for AverageTfLite<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &PoolRecord = step.record().ok_or(CUT)?;
+        let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
         Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
     }
 
@@ -96,7 +102,7 @@ impl<'m> Bound<'m> for MeanTfLite<'m> {
         if (output.height, output.width) != (1, 1) || input.channels != output.channels {
             return Err("its output is not one value a channel");
         }
-        Ok(Self { tensors, record: step.record().ok_or(CUT)? })
+        Ok(Self { tensors, record: step.record().ok_or(PARAMETERS)? })
     }
 
     fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {

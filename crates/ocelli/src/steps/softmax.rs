@@ -5,7 +5,7 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::softmax;
 
 use super::elementwise::update;
-use super::{Bound, in_place};
+use super::{Bound, PARAMETERS, in_place};
 use crate::memory::parameters;
 
 pub(crate) struct SoftmaxQ32<'m> {
@@ -16,9 +16,8 @@ pub(crate) struct SoftmaxQ32<'m> {
 impl<'m> Bound<'m> for SoftmaxQ32<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &TableRecord = step.record().ok_or("its parameters are cut")?;
-        let exponentials: &[u16; 256] =
-            parameters(model, record.table, 1)?.first().ok_or("its parameters are cut")?;
+        let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
+        let exponentials: &[u16; 256] = parameters(model, record.table, 1)?.first().ok_or(PARAMETERS)?;
         if exponentials[0] == 0 {
             return Err("exp(0) is 0 in its table");
         }
@@ -40,7 +39,7 @@ impl<'m> Bound<'m> for SoftmaxTfLite<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let &SoftmaxTfLiteRecord { multiplier, shift, smallest_difference } =
-            step.record().ok_or("its parameters are cut")?;
+            step.record().ok_or(PARAMETERS)?;
         let kernel = softmax::SoftmaxTfLite { multiplier, shift, smallest_difference };
         Ok(Self { tensors: [input, output], kernel })
     }

@@ -1,0 +1,67 @@
+//! The golden file of format version 1: what was packed once must be read and give the same output for as long as the version stands.
+
+use ocelli::{Engine, IncludedModel, Numerics, Operator, include_model, operator};
+
+use crate::sample;
+
+const MODEL: IncludedModel = include_model!("../../../ocelli-format/tests/golden/v1.ocelli");
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ocelli-format/tests/golden/v1.ocelli");
+
+/// `OCELLI_BLESS=1` writes the file; that is right only together with a new format version.
+#[test]
+fn the_writer_gives_the_golden_file() {
+    let file = sample::file();
+    if std::env::var_os("OCELLI_BLESS").is_some() {
+        std::fs::write(PATH, &file).unwrap();
+    }
+    let golden = std::fs::read(PATH).unwrap();
+    let first_difference = file.iter().zip(&golden).position(|(a, b)| a != b);
+    assert_eq!((file.len(), first_difference), (golden.len(), None));
+}
+
+#[test]
+fn an_included_model_runs_with_its_own_operators() {
+    let mut arena = [0; MODEL.arena_bytes()];
+    let model = MODEL.open().unwrap();
+    let mut engine = Engine::<{ MODEL.operators() }>::new(model, &mut arena).unwrap();
+    assert_eq!(engine.self_test(), Ok(Some(true)));
+    assert_eq!(engine.self_test(), Ok(Some(true)), "a run leaves nothing behind that changes the next");
+}
+
+#[test]
+fn the_golden_file_says_what_it_was_made_from() {
+    let model = MODEL.open().unwrap();
+    assert_eq!(MODEL.operators(), operator::ALL);
+    assert_eq!((MODEL.arena_bytes(), MODEL.file_bytes()), (model.arena_bytes(), model.file_bytes()));
+    assert_eq!(model.numerics(), Numerics::Q32);
+    assert_eq!((model.name(), model.macs()), ("every operator", 12_345));
+    assert_eq!(model.labels().count(), 24);
+    assert_eq!(model.labels().nth(23), Some("class 23"));
+    let preprocessing = model.preprocessing().unwrap();
+    assert!(preprocessing.bgr);
+    assert_eq!(preprocessing.table(1).unwrap()[100], 500u16 as u8 as i8);
+    assert!(preprocessing.table(3).is_none());
+    let made: Vec<Operator> = model.steps().map(|step| step.operator).collect();
+    assert!(Operator::ALL.iter().all(|operator| made.contains(operator)));
+}
+
+#[test]
+fn labels_come_with_the_best_classes() {
+    let model = MODEL.open().unwrap();
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).unwrap();
+    let output = engine.run(&sample::bytes(1, 90)).unwrap();
+    let mut order: Vec<usize> = (0..output.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(output[index]));
+    let best = output.top_k::<5>();
+    assert_eq!(best.iter().map(|class| class.index).collect::<Vec<_>>(), order[..5]);
+    for class in &best {
+        assert_eq!(class.label, Some(format!("class {}", class.index).as_str()));
+        assert_eq!(
+            (class.value, class.score),
+            (output[class.index], f32::from(i16::from(class.value) + 128) / 256.0)
+        );
+    }
+    assert!(output.top_k::<0>().is_empty());
+    assert_eq!(output.top_k::<30>().len(), 24);
+}
