@@ -1,6 +1,8 @@
 //! From a float or int8 network file to a packed model: import, simplify, calibrate, quantize, plan, pack. One module a stage, in that order.
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
+pub mod evaluate;
 pub mod float;
 pub mod graph;
 pub mod import;

@@ -1,3 +1,233 @@
 //! From a graph to an int8 network.
+//!
+//! [`quantize`] makes one of a float graph and calibration data, under `Q32` arithmetic: weights symmetric in -127..=127 with a scale an
+//! output channel, activations with a scale and zero point a tensor, biases int32. [`imported`] takes the networks that are int8 already.
 
+mod activations;
+mod build;
+mod correct;
 pub mod imported;
+mod prepare;
+mod report;
+mod run;
+mod weights;
+
+use ocelli::RunError;
+use ocelli_format::{Metadata, Target};
+use thiserror::Error;
+
+use crate::calibrate::data::Dataset;
+use crate::calibrate::ranges::{self, CalibrationError, RangeMethod};
+use crate::float::{FloatError, FloatModel};
+use crate::graph::{Bias, Graph, Operator, Shape, Weights};
+use crate::pack::{AlignedBytes, PackError, pack};
+use crate::plan::plan;
+use crate::quantized::QuantizedGraph;
+use prepare::Refusals;
+
+/// How to quantize.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How ranges are chosen.
+    pub ranges: RangeMethod,
+    /// Whether biases take back the shift that rounded weights cause.
+    pub bias_correction: bool,
+    /// Calibration inputs to use, spread over the data set; 100 to 200 suffice.
+    pub samples: usize,
+    /// Inputs to measure each layer's error on, at most as many.
+    pub report_samples: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ranges: RangeMethod::default(), bias_correction: true, samples: 200, report_samples: 32 }
+    }
+}
+
+/// A quantized network.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The int8 network.
+    pub graph: QuantizedGraph,
+    /// Its layers in order of execution.
+    pub report: Vec<LayerReport>,
+}
+
+/// A layer and its error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerReport {
+    /// The node's name in the file.
+    pub name: String,
+    /// What it computes.
+    pub operation: String,
+    /// Shape of its output.
+    pub shape: Shape,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+    /// Bytes of its weights, biases, multipliers and tables.
+    pub weight_bytes: usize,
+    /// The power of the float values over that of the int8 network's error, decibels; infinite without error.
+    pub sqnr_db: f64,
+    /// Float values that lie outside the int8 range, percent.
+    pub saturation_percent: f64,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Running the float network for its ranges.
+    Ranges,
+    /// Correcting biases, node by node.
+    Biases,
+    /// Measuring errors.
+    Errors,
+}
+
+/// Why a network cannot be quantized.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    /// The network has another number of inputs or outputs than one.
+    #[error(
+        "the network has {inputs} inputs and {outputs} outputs; one of each is supported: export the network with one of each"
+    )]
+    Ends {
+        /// Number of inputs.
+        inputs: usize,
+        /// Number of outputs.
+        outputs: usize,
+    },
+    /// The data set's samples have another shape than the network's input.
+    #[error("the network takes inputs of {expected}, the calibration data has {found}")]
+    Input {
+        /// The network's.
+        expected: Shape,
+        /// The data set's.
+        found: Shape,
+    },
+    /// Weights are infinite or not numbers.
+    #[error("node `{node}` has weights that are infinite or not numbers: train or export the network again")]
+    Weights {
+        /// The node.
+        node: String,
+    },
+    /// The file gives an output too fine a scale.
+    #[error(
+        "node `{node}`: the file gives its output a scale of {scale:e}, but its inputs and weights allow no less than {least:e}; import the \
+         float network and let Ocelli choose the scales"
+    )]
+    Scale {
+        /// The node.
+        node: String,
+        /// The output's scale.
+        scale: f32,
+        /// The least possible one.
+        least: f32,
+    },
+    /// Calibration failed.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The float network does not run.
+    #[error(transparent)]
+    Float(#[from] FloatError),
+    /// The int8 network cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The int8 network does not run. This is a bug of the packer.
+    #[error("the packed model does not run: {0}")]
+    Run(#[from] RunError),
+}
+
+/// Quantizes a float graph by what it does on calibration data. `progress` gets the stage, what is done of it and the whole of it, from
+/// several threads. The result is the same on any number of threads.
+///
+/// # Errors
+/// [`QuantizeError`] names the file, tensor or node.
+pub fn quantize(
+    graph: &Graph,
+    data: &Dataset,
+    options: &Options,
+    progress: &(dyn Fn(Stage, usize, usize) + Sync),
+) -> Result<Quantized, QuantizeError> {
+    check(graph, data)?;
+    let float = FloatModel::new(graph)?;
+    let samples = data.spread(options.samples.max(1));
+    let statistics = ranges::collect(graph, &float, data, &samples, options.ranges, &|done, total| {
+        progress(Stage::Ranges, done, total);
+    })?;
+
+    let mut refusals = Refusals::default();
+    let (prepared, quantizations) = loop {
+        let prepared = prepare::prepare(graph, data.grid(), &refusals);
+        let quantizations = activations::assign(&prepared, &statistics, options.ranges)?;
+        let Some(tensor) = activations::lost_clip(&prepared, &quantizations) else {
+            break (prepared, quantizations);
+        };
+        let shared = prepared.class.iter().filter(|&&class| class == prepared.class[tensor.0]).count() > 1;
+        if !shared || !refusals.split.insert(tensor) {
+            refusals.unfused.insert(tensor);
+        }
+    };
+    let (mut quantized, origins) = build::build(&prepared, &quantizations);
+
+    if options.bias_correction {
+        let input = quantized.tensor(quantized.input).quantization;
+        let inputs = samples
+            .iter()
+            .map(|&sample| data.quantized(sample, input))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(CalibrationError::from)?;
+        let means = |node: usize| {
+            let unclipped = prepared.unclipped[origins[node]];
+            statistics.tensor(unclipped).map(|tensor| tensor.channel_means.clone())
+        };
+        correct::correct_biases(&mut quantized, inputs, &means, &|done, total| {
+            progress(Stage::Biases, done, total);
+        })?;
+    }
+
+    let packed = pack(&quantized, &plan(&quantized), Target::Portable, Metadata::default())?;
+    let report = report::report(
+        &prepared,
+        &quantized,
+        &origins,
+        &AlignedBytes::new(&packed),
+        &float,
+        data,
+        &data.spread(options.report_samples.clamp(1, samples.len())),
+    )?;
+    progress(Stage::Errors, 1, 1);
+    Ok(Quantized { graph: quantized, report })
+}
+
+fn check(graph: &Graph, data: &Dataset) -> Result<(), QuantizeError> {
+    let (&[input], &[_]) = (graph.inputs.as_slice(), graph.outputs.as_slice()) else {
+        return Err(QuantizeError::Ends { inputs: graph.inputs.len(), outputs: graph.outputs.len() });
+    };
+    let (expected, found) = (graph.tensor(input).shape, data.shape());
+    if expected != found {
+        return Err(QuantizeError::Input { expected, found });
+    }
+    for node in &graph.nodes {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let good = match &node.operator {
+            Operator::Conv2d(conv) => {
+                let weights = match &conv.weights {
+                    Weights::Float(values) => finite(values),
+                    Weights::Int8 { scales, .. } => finite(scales),
+                };
+                let bias = match &conv.bias {
+                    Bias::Float(values) => finite(values),
+                    Bias::Int32(_) => true,
+                };
+                weights && bias
+            }
+            Operator::PRelu { slopes, .. } => finite(slopes),
+            _ => true,
+        };
+        if !good {
+            return Err(QuantizeError::Weights { node: node.name.clone() });
+        }
+    }
+    Ok(())
+}

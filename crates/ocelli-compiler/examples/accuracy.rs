@@ -1,0 +1,181 @@
+//! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|PERCENT] [no-correction]`.
+//!
+//! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; `digits` is this repository's own model and needs none.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ocelli_compiler::calibrate::data::{DataOptions, Dataset, Element, Preprocessing};
+use ocelli_compiler::calibrate::ranges::RangeMethod;
+use ocelli_compiler::evaluate::evaluate;
+use ocelli_compiler::float::FloatModel;
+use ocelli_compiler::import;
+use ocelli_compiler::pack::pack;
+use ocelli_compiler::plan::plan;
+use ocelli_compiler::quantize::{Options, quantize};
+use ocelli_format::{Metadata, Target};
+
+/// A network and its data.
+struct Case {
+    name: &'static str,
+    model: &'static str,
+    calibration: &'static [&'static str],
+    data: &'static [&'static str],
+    labels: Option<&'static str>,
+    preprocessing: &'static str,
+    tile: Option<[usize; 2]>,
+}
+
+const CIFAR10: &[&str] =
+    &["data/cifar10/test_00.png", "data/cifar10/test_01.png", "data/cifar10/test_02.png"];
+
+const CASES: &[Case] = &[
+    Case {
+        name: "digits",
+        model: "digits/mobilenet_v2_digits.onnx",
+        calibration: &["digits/pictures/calibration"],
+        data: &["digits/pictures/held-out"],
+        labels: None,
+        preprocessing: "symmetric",
+        tile: None,
+    },
+    Case {
+        name: "vww",
+        model: "models/mlperf-tiny/vww_96_float.nchw.onnx",
+        calibration: &["data/vww/coco128_calib.png"],
+        data: &["data/vww/vww01_open.png"],
+        labels: Some("data/vww/vww01_open_labels.u8"),
+        preprocessing: "unit",
+        tile: None,
+    },
+    Case {
+        name: "ic",
+        model: "models/mlperf-tiny/pretrainedResnet.nchw.onnx",
+        calibration: &["data/cifar10/train_first500_lossless.png"],
+        data: CIFAR10,
+        labels: Some("data/cifar10/test_labels.u8"),
+        preprocessing: "raw",
+        tile: None,
+    },
+    Case {
+        name: "kws",
+        model: "models/mlperf-tiny/kws_ref_model_float.nchw.onnx",
+        calibration: &["data/kws01/kws01.npz"],
+        data: &["data/kws01/kws01.npz"],
+        labels: None,
+        preprocessing: "0.5847029089927673,-48.530341446399689",
+        tile: None,
+    },
+    Case {
+        name: "mobilenet_v2_cifar10",
+        model: "models/cifar10/mobilenet_v2_0.35_96_cifar10_float.nchw.onnx",
+        calibration: &["data/cifar10/train_first500_lossless.png"],
+        data: CIFAR10,
+        labels: Some("data/cifar10/test_labels.u8"),
+        preprocessing: "symmetric",
+        tile: Some([32, 32]),
+    },
+    Case {
+        name: "mobilenet_v1_imagenet",
+        model: "models/imagenet/mobilenet_v1_0.25_224_float.nchw.onnx",
+        calibration: &["data/imagenet-sample"],
+        data: &["data/imagenet-sample"],
+        labels: None,
+        preprocessing: "symmetric",
+        tile: None,
+    },
+    Case {
+        name: "mobilenet_v3_imagenet",
+        model: "models/imagenet/mobilenet_v3_small_1.0_224_dequantised.nchw.onnx",
+        calibration: &["data/imagenet-sample"],
+        data: &["data/imagenet-sample"],
+        labels: None,
+        preprocessing: "raw",
+        tile: None,
+    },
+];
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let folder = PathBuf::from(arguments.first().ok_or("give the folder of models and data")?);
+    let wanted = |word: &str| arguments.iter().any(|argument| argument == word);
+    let one = CASES.iter().any(|case| wanted(case.name));
+    let mut options = Options { bias_correction: !wanted("no-correction"), ..Options::default() };
+    for argument in &arguments[1..] {
+        match argument.as_str() {
+            "min-max" => options.ranges = RangeMethod::MinMax,
+            "mse" => options.ranges = RangeMethod::Mse,
+            other => {
+                if let Ok(percent) = other.parse() {
+                    options.ranges = RangeMethod::Percentile(percent);
+                }
+            }
+        }
+    }
+    println!(
+        "| network | samples | float % | int8 % | difference | agreement % | SQNR dB | quantize s | evaluate s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for case in CASES {
+        if one != wanted(case.name) {
+            continue;
+        }
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let folder = if case.name == "digits" { &own } else { &folder };
+        if let Err(error) = run(case, folder, &options, wanted("layers")) {
+            println!("| {} | {error} |", case.name);
+        }
+    }
+    Ok(())
+}
+
+fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<(), Failure> {
+    let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(|name| folder.join(name)).collect() };
+    let graph = import::load(&folder.join(case.model))?.graph;
+    let shape = graph.tensor(graph.inputs[0]).shape;
+    let preprocessing: Preprocessing = case.preprocessing.parse()?;
+    let mut data_options =
+        DataOptions { preprocessing, tile: case.tile, raw: Some(Element::I8), ..DataOptions::default() };
+    let calibration = Dataset::open(&paths(case.calibration), shape, &data_options)?;
+    data_options.labels = case.labels.map(|labels| folder.join(labels));
+    let data = Dataset::open(&paths(case.data), shape, &data_options)?;
+
+    let start = Instant::now();
+    let quantized = quantize(&graph, &calibration, options, &|_, _, _| {})?;
+    let packed = pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default())?;
+    let quantize_seconds = start.elapsed().as_secs_f64();
+    if layers {
+        for layer in &quantized.report {
+            println!(
+                "{:60} {:22} {:>10} {:>9} MACs {:>7} bytes {:6.1} dB {:6.3} %",
+                layer.name,
+                layer.operation,
+                layer.shape.to_string(),
+                layer.macs,
+                layer.weight_bytes,
+                layer.sqnr_db,
+                layer.saturation_percent
+            );
+        }
+    }
+    let start = Instant::now();
+    let found = evaluate(&packed, &FloatModel::new(&graph)?, &data, &|_, _| {})?;
+    let seconds = start.elapsed().as_secs_f64();
+    let accuracy = match found.accuracy {
+        Some(accuracy) => format!(
+            "{:.2} | {:.2} | {:+.2} +-{:.2}",
+            accuracy.float_percent,
+            accuracy.int8_percent,
+            accuracy.int8_percent - accuracy.float_percent,
+            accuracy.standard_error
+        ),
+        None => "| | ".to_owned(),
+    };
+    println!(
+        "| {} | {} | {accuracy} | {:.1} | {:.1} | {quantize_seconds:.1} | {seconds:.1} |",
+        case.name, found.samples, found.agreement_percent, found.sqnr_db
+    );
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! A packed model against the float network that it was made of.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ocelli::{Engine, EngineError, Model, ModelError, RunError, operator};
+use rayon::prelude::*;
+use thiserror::Error;
+
+use crate::calibrate::data::{DataError, Dataset};
+use crate::float::{FloatError, FloatModel};
+use crate::graph::{Quantization, Shape};
+use crate::pack::AlignedBytes;
+
+/// How a packed model does on a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Number of samples.
+    pub samples: usize,
+    /// Accuracies; `None` for data without classes.
+    pub accuracy: Option<Accuracy>,
+    /// Samples for which both networks name the same class, percent.
+    pub agreement_percent: f64,
+    /// The power of the float outputs over that of the int8 outputs' error, each less its mean over the classes, decibels.
+    pub sqnr_db: f64,
+}
+
+/// Top-1 accuracies on the same samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Samples that the float network gets right, percent.
+    pub float_percent: f64,
+    /// Samples that the int8 network gets right, percent.
+    pub int8_percent: f64,
+    /// Standard error of the difference of the two, percent points: from the samples that only one of them gets right.
+    pub standard_error: f64,
+}
+
+/// Why a model cannot be evaluated.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The packed model's input has another shape than the data set's samples.
+    #[error("the model takes inputs of {expected}, the data has {found}")]
+    Input {
+        /// The model's.
+        expected: Shape,
+        /// The data set's.
+        found: Shape,
+    },
+    /// The two networks have outputs of different sizes.
+    #[error(
+        "the int8 model has {int8} outputs, the float network {float}: give the network that it was made of"
+    )]
+    Outputs {
+        /// Of the packed model.
+        int8: usize,
+        /// Of the float network.
+        float: usize,
+    },
+    /// A sample cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The float network does not run.
+    #[error(transparent)]
+    Float(#[from] FloatError),
+    /// The packed model is none.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The packed model cannot start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The packed model does not run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// What one sample shows.
+struct Outcome {
+    float: usize,
+    int8: usize,
+    signal: f64,
+    noise: f64,
+}
+
+/// Runs both networks on every sample, in parallel. The result does not depend on the number of threads.
+///
+/// # Errors
+/// [`EvaluateError`], by the sample's file where there is one.
+pub fn evaluate(
+    packed: &[u8],
+    float: &FloatModel,
+    data: &Dataset,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Evaluation, EvaluateError> {
+    let packed = AlignedBytes::new(packed);
+    let model = Model::open(packed.bytes())?;
+    let input = model.input();
+    let expected = Shape::new(input.height.into(), input.width.into(), input.channels.into());
+    if expected != data.shape() {
+        return Err(EvaluateError::Input { expected, found: data.shape() });
+    }
+    let quantization = Quantization { scale: input.scale, zero_point: input.zero_point };
+    Engine::<{ operator::ALL }>::new(model, &mut vec![0; model.arena_bytes()])?;
+
+    let done = AtomicUsize::new(0);
+    let outcomes: Vec<Outcome> = (0..data.len())
+        .into_par_iter()
+        .map_init(
+            || vec![0; model.arena_bytes()],
+            |arena, sample| {
+                let mut engine = Engine::<{ operator::ALL }>::new(model, arena)?;
+                let output = engine.run(&data.quantized(sample, quantization)?)?;
+                let int8: Vec<f64> =
+                    output.values().iter().map(|&value| f64::from(output.info().dequantize(value))).collect();
+                let float: Vec<f64> = float.run(&data.input(sample)?)?.into_iter().map(f64::from).collect();
+                if int8.len() != float.len() {
+                    return Err(EvaluateError::Outputs { int8: int8.len(), float: float.len() });
+                }
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, data.len());
+                Ok(outcome(&float, &int8))
+            },
+        )
+        .collect::<Result<_, _>>()?;
+
+    let count = outcomes.len() as f64;
+    let percent = |number: usize| 100.0 * number as f64 / count;
+    let agreement_percent = percent(outcomes.iter().filter(|one| one.float == one.int8).count());
+    let accuracy = data.is_labelled().then(|| {
+        let right = |class: usize, sample: usize| data.label(sample) == Some(class);
+        let pairs: Vec<(bool, bool)> = outcomes
+            .iter()
+            .enumerate()
+            .map(|(sample, one)| (right(one.float, sample), right(one.int8, sample)))
+            .collect();
+        let float_percent = percent(pairs.iter().filter(|pair| pair.0).count());
+        let int8_percent = percent(pairs.iter().filter(|pair| pair.1).count());
+        let mean = (int8_percent - float_percent) / 100.0;
+        let differing = pairs.iter().filter(|pair| pair.0 != pair.1).count() as f64 / count;
+        let standard_error = 100.0 * ((differing - mean * mean) / count).sqrt();
+        Accuracy { float_percent, int8_percent, standard_error }
+    });
+    let signal: f64 = outcomes.iter().map(|one| one.signal).sum();
+    let noise: f64 = outcomes.iter().map(|one| one.noise).sum();
+    Ok(Evaluation {
+        samples: outcomes.len(),
+        accuracy,
+        agreement_percent,
+        sqnr_db: 10.0 * (signal / noise).log10(),
+    })
+}
+
+fn outcome(float: &[f64], int8: &[f64]) -> Outcome {
+    let errors: Vec<f64> = int8.iter().zip(float).map(|(int8, float)| int8 - float).collect();
+    Outcome { float: best(float), int8: best(int8), signal: power(float), noise: power(&errors) }
+}
+
+/// The first of the greatest values.
+fn best(values: &[f64]) -> usize {
+    let better = |best: usize, index: usize| if values[index] > values[best] { index } else { best };
+    (0..values.len()).reduce(better).unwrap_or(0)
+}
+
+/// The sum of squares about the mean.
+fn power(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_scores_the_first_wins() {
+        assert_eq!(best(&[0.0, 2.0, 2.0, 1.0]), 1);
+    }
+
+    #[test]
+    fn power_is_about_the_mean() {
+        assert_eq!(power(&[3.0, 5.0]), 2.0);
+    }
+}

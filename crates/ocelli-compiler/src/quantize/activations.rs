@@ -1,0 +1,143 @@
+//! Scales and zero points of all tensors.
+
+use std::collections::BTreeSet;
+
+use super::QuantizeError;
+use super::prepare::Prepared;
+use super::weights;
+use crate::calibrate::ranges::{RangeMethod, Statistics};
+use crate::graph::{Graph, Node, Operator, Quantization, TensorId};
+
+/// The largest product of operand scales over the output's scale that `Q32` computes, a little below its limit of 1/2.
+const LARGEST_RATIO: f64 = 0.499;
+
+/// The scale and zero point of each tensor.
+///
+/// # Errors
+/// Where the file gives an output a scale that its inputs' scales do not allow.
+pub(super) fn assign(
+    prepared: &Prepared,
+    statistics: &Statistics,
+    method: RangeMethod,
+) -> Result<Vec<Quantization>, QuantizeError> {
+    let graph = &prepared.graph;
+    let scores = scores(graph);
+    let mut ranges = vec![[0.0_f32; 2]; graph.tensors.len()];
+    let mut widen = |id: TensorId, [low, high]: [f32; 2]| {
+        let range = &mut ranges[prepared.class[id.0].0];
+        *range = [range[0].min(low), range[1].max(high)];
+    };
+    for index in 0..graph.tensors.len() {
+        let id = TensorId(index);
+        if let Some(tensor) = statistics.tensor(prepared.source[index]) {
+            let method = if scores.contains(&id) { RangeMethod::MinMax } else { method };
+            if is_used(graph, id) {
+                widen(id, tensor.range(method));
+            }
+        }
+    }
+    for node in &graph.nodes {
+        if let Operator::Pad { value, .. } = node.operator {
+            widen(node.output, [value.min(0.0), value.max(0.0)]);
+        }
+    }
+    let mut classes: Vec<Quantization> = ranges
+        .into_iter()
+        .zip(&prepared.pinned)
+        .map(|(range, pinned)| pinned.unwrap_or_else(|| quantization(range)))
+        .collect();
+
+    // A wider output makes the next operation's input wider: until nothing changes.
+    loop {
+        let mut changed = false;
+        for node in &graph.nodes {
+            let of = |id: TensorId| classes[prepared.class[id.0].0];
+            let least = least_scale(graph, node, of);
+            let class = prepared.class[node.output.0].0;
+            if f64::from(classes[class].scale) >= least {
+                continue;
+            }
+            if prepared.pinned[class].is_some() {
+                return Err(QuantizeError::Scale {
+                    node: node.name.clone(),
+                    scale: classes[class].scale,
+                    least: least as f32,
+                });
+            }
+            classes[class].scale = (least * 1.0001) as f32;
+            changed = true;
+        }
+        if !changed {
+            break;
+        }
+    }
+    Ok(prepared.class.iter().map(|class| classes[class.0]).collect())
+}
+
+/// A node whose fused clip is not what its output's saturation does.
+pub(super) fn lost_clip(prepared: &Prepared, quantizations: &[Quantization]) -> Option<TensorId> {
+    let lost = |(node, clip): (&Node, &Option<[f32; 2]>)| {
+        let [low, high] = (*clip)?;
+        let Quantization { scale, zero_point } = quantizations[node.output.0];
+        let place = |bound: f32| (f64::from(bound) / f64::from(scale)).round() + f64::from(zero_point);
+        (place(low) > -128.0 || place(high) < 127.0).then_some(node.output)
+    };
+    prepared.graph.nodes.iter().zip(&prepared.clips).find_map(lost)
+}
+
+/// Scale and zero point of a range that holds zero.
+fn quantization([low, high]: [f32; 2]) -> Quantization {
+    let (low, high) = (f64::from(low), f64::from(high));
+    // A tensor that is always zero gets any scale.
+    let scale = if high - low > 1e-12 { ((high - low) / 255.0) as f32 } else { 1.0 / 255.0 };
+    let zero_point = (-128.0 - low / f64::from(scale)).round().clamp(-128.0, 127.0) as i8;
+    Quantization { scale, zero_point }
+}
+
+/// Whether a node makes or reads a tensor, or it comes from outside.
+fn is_used(graph: &Graph, id: TensorId) -> bool {
+    graph.inputs.contains(&id)
+        || graph.nodes.iter().any(|node| node.output == id || node.inputs.contains(&id))
+}
+
+/// The output, and what becomes it by operations that keep the order of classes: to clip these would merge the best classes.
+fn scores(graph: &Graph) -> BTreeSet<TensorId> {
+    let mut scores: BTreeSet<TensorId> = graph.outputs.iter().copied().collect();
+    for node in graph.nodes.iter().rev() {
+        let ordered = matches!(
+            node.operator,
+            Operator::Softmax { .. }
+                | Operator::Activation(_)
+                | Operator::Reshape
+                | Operator::Transpose { .. }
+                | Operator::Concat(_)
+                | Operator::Requantize
+        );
+        if ordered && scores.contains(&node.output) {
+            scores.extend(&node.inputs);
+        }
+    }
+    scores
+}
+
+/// The least scale of a node's output that its arithmetic can give.
+fn least_scale(graph: &Graph, node: &Node, of: impl Fn(TensorId) -> Quantization) -> f64 {
+    let scale = |index: usize| f64::from(of(node.inputs[index]).scale);
+    match &node.operator {
+        Operator::Conv2d(conv) => {
+            let channels = graph.tensor(node.output).shape.channels;
+            scale(0) * weights::largest_scale(conv, channels) / LARGEST_RATIO
+        }
+        Operator::Mul => scale(0) * scale(1) / LARGEST_RATIO,
+        // 16-bit multipliers: below this, the other operand's would have no digits left.
+        Operator::Add => scale(0).max(scale(1)) / 4096.0,
+        // Sums may be raised by 5 bits before they are scaled.
+        Operator::AveragePool { window, .. } => scale(0) / (16 * window.kernel[0] * window.kernel[1]) as f64,
+        Operator::Mean => scale(0) / (16 * graph.tensor(node.inputs[0]).shape.pixels()) as f64,
+        Operator::PRelu { slopes, .. } => {
+            // Products are raised by 8 bits.
+            scale(0) * weights::slope_scale(slopes, 0.0).max(1.0) / (256.0 * LARGEST_RATIO)
+        }
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,135 @@
+//! Sequential bias correction: rounded weights times inputs that are not centred shift a channel's mean, and the bias takes it back.
+//!
+//! Nodes are walked in order, each on the outputs that the already corrected int8 network gives. For a convolution,
+//! `bias' = bias + W E[x_float] - Wq E[x_int8]`: its accumulator is linear in the input, so that the mean over all images and places needs
+//! only the mean input under each tap. (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
+//! section 4.2, with measured means.)
+
+use rayon::prelude::*;
+
+use super::run::{NodeRunner, Values, value};
+use super::{QuantizeError, weights};
+use crate::graph::{Quantization, Shape, Window};
+use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
+
+/// Corrects the biases of a network. `inputs` are int8 inputs; `means` gives for a node the mean of each channel of its result in float,
+/// before a fused clip, over the same inputs, or `None` where its bias must stay.
+///
+/// # Errors
+/// If a node cannot be packed.
+pub(super) fn correct_biases(
+    graph: &mut QuantizedGraph,
+    inputs: Vec<Vec<i8>>,
+    means: &dyn Fn(usize) -> Option<Vec<f64>>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<(), QuantizeError> {
+    let mut images: Vec<Values> = inputs
+        .into_iter()
+        .map(|input| {
+            let mut values = vec![None; graph.tensors.len()];
+            values[graph.input.0] = Some(input);
+            values
+        })
+        .collect();
+    for index in 0..graph.nodes.len() {
+        let node = &graph.nodes[index];
+        if let (Operation::Conv2d(conv), Some(means)) = (&node.operation, means(index)) {
+            let corrected = corrected_bias(graph, node, conv, &images, &means);
+            if let Operation::Conv2d(conv) = &mut graph.nodes[index].operation {
+                conv.bias = corrected;
+            }
+        }
+        let graph = &*graph;
+        let node = &graph.nodes[index];
+        let runner = NodeRunner::new(graph, node)?;
+        let finished: Vec<_> = node
+            .inputs
+            .iter()
+            .filter(|&id| !graph.nodes[index + 1..].iter().any(|later| later.inputs.contains(id)))
+            .collect();
+        images.par_iter_mut().try_for_each(|values| {
+            let output = runner.run(graph, values)?;
+            values[node.output.0] = Some(output);
+            finished.iter().for_each(|id| values[id.0] = None);
+            Ok::<_, QuantizeError>(())
+        })?;
+        progress(index + 1, graph.nodes.len());
+    }
+    Ok(())
+}
+
+fn corrected_bias(
+    graph: &QuantizedGraph,
+    node: &QuantizedNode,
+    conv: &QuantizedConv2d,
+    images: &[Values],
+    means: &[f64],
+) -> Vec<i32> {
+    let input = graph.tensor(node.inputs[0]);
+    let output = graph.tensor(node.output).shape;
+    let sums: Vec<Vec<i64>> = images
+        .par_iter()
+        .map(|values| {
+            let map = value(graph, values, node.inputs[0]);
+            sum_under_taps(map, input.shape, input.quantization, &conv.window, output)
+        })
+        .collect();
+    let places = (images.len() * output.pixels()) as f64;
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let mean_input: Vec<f64> = (0..taps * input.shape.channels)
+        .map(|at| sums.iter().map(|sums| sums[at]).sum::<i64>() as f64 / places)
+        .collect();
+
+    let inner = input.shape.channels / conv.groups;
+    let per_group = output.channels / conv.groups;
+    let input_scale = f64::from(input.quantization.scale);
+    let bias: Vec<f64> = (0..output.channels)
+        .map(|channel| {
+            let first = channel / per_group * inner;
+            let weights = &conv.weights[channel * taps * inner..(channel + 1) * taps * inner];
+            let sum: f64 = weights
+                .chunks_exact(inner)
+                .enumerate()
+                .flat_map(|(tap, weights)| {
+                    let from = tap * input.shape.channels + first;
+                    weights.iter().zip(&mean_input[from..from + inner])
+                })
+                .map(|(&weight, mean)| f64::from(weight) * mean)
+                .sum();
+            means[channel] - sum * input_scale * f64::from(conv.weight_scales[channel])
+        })
+        .collect();
+    weights::bias_steps(&bias, input_scale, &conv.weight_scales)
+}
+
+/// For each tap and channel, the sum of `input - zero_point` over all places of the window; padding counts zero.
+fn sum_under_taps(
+    map: &[i8],
+    shape: Shape,
+    quantization: Quantization,
+    window: &Window,
+    output: Shape,
+) -> Vec<i64> {
+    let Shape { height, width, channels } = shape;
+    let zero_point = i64::from(quantization.zero_point);
+    let [_, kernel_width] = window.kernel;
+    let mut sums = vec![0; window.kernel[0] * kernel_width * channels];
+    for (tap, sums) in sums.chunks_exact_mut(channels).enumerate() {
+        let at = |place: usize, axis: usize, tap: usize, before: usize, size: usize| {
+            let at = place * window.stride[axis] + tap * window.dilation[axis];
+            at.checked_sub(before).filter(|&at| at < size)
+        };
+        let columns: Vec<usize> = (0..output.width)
+            .filter_map(|x| at(x, 1, tap % kernel_width, window.padding.left, width))
+            .collect();
+        for y in (0..output.height).filter_map(|y| at(y, 0, tap / kernel_width, window.padding.top, height)) {
+            for x in &columns {
+                let pixel = &map[(y * width + x) * channels..][..channels];
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += i64::from(value) - zero_point;
+                }
+            }
+        }
+    }
+    sums
+}
