@@ -23,14 +23,14 @@ pub fn run() -> Result<()> {
     let toolchain = match Toolchain::find() {
         Ok(toolchain) => toolchain,
         Err(Error::NoToolchain(target)) => {
-            println!("setup: the Rust target {target} is missing");
+            eprintln!("setup: the Rust target {target} is missing");
             targets::install()?
         }
         Err(error) => return Err(error.into()),
     };
     match &toolchain {
-        Toolchain::Active => println!("setup: firmware is compiled by the active Rust toolchain"),
-        Toolchain::Packaged(sysroot) => println!(
+        Toolchain::Active => eprintln!("setup: firmware is compiled by the active Rust toolchain"),
+        Toolchain::Packaged(sysroot) => eprintln!(
             "setup: firmware is compiled by the packaged rustc, with the sysroot {}",
             sysroot.display()
         ),
@@ -43,6 +43,6 @@ pub fn run() -> Result<()> {
     packages::install(&missing)?;
     let mut programs: Vec<_> = MACHINES.iter().map(|machine| machine.qemu).collect();
     programs.dedup();
-    println!("setup: firmware runs on {}", programs.join(" and "));
+    eprintln!("setup: firmware runs on {}", programs.join(" and "));
     Ok(())
 }

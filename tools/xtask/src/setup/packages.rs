@@ -105,7 +105,7 @@ pub fn install(packages: &[Package]) -> Result<()> {
     let Some(prefix) = root() else {
         bail!("packages are missing and this is neither root nor a user of sudo: as root, run `{line}`");
     };
-    println!("setup: installing {}", names.join(", "));
+    eprintln!("setup: installing {}", names.join(", "));
     let command = |arguments: &[&str]| {
         let mut words = prefix.iter().copied().chain([manager.program]).chain(arguments.iter().copied());
         let mut command = Command::new(words.next().unwrap_or(manager.program));
@@ -117,7 +117,7 @@ pub fn install(packages: &[Package]) -> Result<()> {
         UPDATED.call_once(|| {
             // A list that fails to update, of another repository say, need not hinder the packages wanted here.
             if let Err(error) = run(&mut command(&["update"]), LIMIT) {
-                println!("setup: {error:#}; trying with the lists there are");
+                eprintln!("setup: {error:#}; trying with the lists there are");
             }
         });
     }

@@ -10,7 +10,7 @@ use crate::repository::shown;
 /// Runs a command, shown to the user, to its success.
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = shown(command);
-    println!("setup: $ {shown}");
+    eprintln!("setup: $ {shown}");
     let mut child =
         command.stdin(Stdio::null()).spawn().with_context(|| format!("`{shown}` did not start"))?;
     let start = Instant::now();

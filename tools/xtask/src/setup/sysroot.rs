@@ -44,7 +44,7 @@ pub fn build() -> Result<()> {
     if Toolchain::find().is_ok() {
         return Ok(());
     }
-    println!("setup: building core and alloc for {} targets into {}", TARGETS.len(), sysroot.display());
+    eprintln!("setup: building core and alloc for {} targets into {}", TARGETS.len(), sysroot.display());
     if sysroot.exists() {
         fs::remove_dir_all(&sysroot).with_context(|| format!("{} cannot be replaced", sysroot.display()))?;
     }

@@ -24,7 +24,7 @@ pub fn install() -> Result<Toolchain> {
     if !allowed("packaged") || !packages::has_rustc() {
         bail!("{error:#}; where downloads work, run `rustup target add {}`", TARGETS.join(" "));
     }
-    println!(
+    eprintln!(
         "setup: {error:#}; building the targets for the distribution's compiler instead, which takes a few minutes"
     );
     sysroot::build().context("the targets could not be built for the distribution's compiler")?;
