@@ -129,7 +129,13 @@ impl Importer<'_> {
             Some(_) => GraphConstant::Int8(constant.ints()?.iter().map(|&value| value as i8).collect()),
             None => GraphConstant::Float(constant.floats()),
         });
-        let shape = Shape::new(1, 1, layout.len());
+        // Stored as the operator that reads it most likely wants it.
+        let shape = match super::arrangement(layout.rank()) {
+            Ok([h, w, c]) if layout.size(&[h, w, c].concat()) == layout.len() => {
+                Shape::new(layout.size(h), layout.size(w), layout.size(c))
+            }
+            _ => Shape::new(1, 1, layout.len()),
+        };
         let tensor =
             self.builder.emit(&format!("{name}/constant"), operator, Vec::new(), shape, quantization);
         Ok(Value { tensor, layout })
