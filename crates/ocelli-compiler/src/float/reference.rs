@@ -18,6 +18,8 @@ impl OnnxReference {
     /// If the engine refuses the file.
     pub fn open(path: &Path) -> Result<Self, FloatError> {
         let name = path.display().to_string();
+        crate::import::check_onnx(path)
+            .map_err(|error| FloatError::Load { name: name.clone(), reason: error.to_string() })?;
         let mut options = rten::ModelOptions::with_all_ops();
         let model = options.enable_optimization(false).load_file(path);
         let model =

@@ -4,7 +4,7 @@ use super::error::Refusal;
 use super::layout::strides;
 
 /// More elements than any tensor of a microcontroller's network has; a larger one is a damaged or hostile file.
-pub(super) const MAX_ELEMENTS: usize = 1 << 28;
+pub(super) const MAX_ELEMENTS: usize = 1 << 25;
 
 /// A constant in the file's row-major order.
 #[derive(Clone, Debug, PartialEq)]

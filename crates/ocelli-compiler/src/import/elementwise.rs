@@ -114,7 +114,6 @@ impl Builder {
         if reversed && arithmetic == Arithmetic::Div {
             return Err(Refusal::unsupported("division of a constant by a tensor"));
         }
-        let operand = in_storage_order(&value.layout, constant)?;
         // y = scale * x + offset, element by element.
         let affine = |&c: &f32| match (arithmetic, reversed) {
             (Arithmetic::Add, _) => (1.0, c),
@@ -123,11 +122,15 @@ impl Builder {
             (Arithmetic::Mul, _) => (c, 0.0),
             (Arithmetic::Div, _) => (1.0 / c, 0.0),
         };
+        let operand = match constant.scalar() {
+            Some(scalar) => vec![scalar],
+            None => in_storage_order(&value.layout, constant)?,
+        };
         let (scales, offsets): (Vec<f32>, Vec<f32>) = operand.iter().map(affine).unzip();
         self.affine(name, &value, scales, offsets)
     }
 
-    /// `scale * x + offset` with a scale and an offset for each element, in storage order: as one function where all are equal, a 1x1
+    /// `scale * x + offset` with one scale and offset, or one for each element in storage order: as one function where all are equal, a 1x1
     /// depthwise convolution where each channel has its own, else arithmetic with constant maps.
     pub fn affine(
         &mut self,

@@ -18,7 +18,7 @@ use std::path::Path;
 pub use edge::Edge;
 pub use error::{ImportError, Problem};
 
-use crate::graph::{Graph, Operator, Weights};
+use crate::graph::Graph;
 
 /// A file above this is refused: no microcontroller's network is as large, and offsets in both formats are 32-bit.
 const MAX_FILE_BYTES: u64 = 1 << 31;
@@ -69,33 +69,55 @@ pub fn load(path: &Path) -> Result<Imported, ImportError> {
     load_with(path, &ImportOptions::default())
 }
 
+/// A file's bytes, if it is not oversized.
+fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+    let fail = |problem: Problem| ImportError { path: path.to_owned(), problems: vec![problem] };
+    let unreadable = |error: std::io::Error| {
+        fail(Problem::of_file(
+            format!("the file cannot be read ({error})"),
+            "check the path and its permissions",
+        ))
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(fail(Problem::of_file(
+            format!("the file has {size} bytes, more than {MAX_FILE_BYTES}"),
+            "use a network that fits a microcontroller",
+        )));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
 /// [`load`] with what the user says about the file.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
-    let fail = |problems: Vec<Problem>| ImportError { path: path.to_owned(), problems };
-    let unreadable = |error: std::io::Error| {
-        fail(vec![Problem::of_file(
-            format!("the file cannot be read ({error})"),
-            "check the path and its permissions",
-        )])
-    };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(fail(vec![Problem::of_file(
-            format!("the file has {size} bytes, more than {MAX_FILE_BYTES}"),
-            "use a network that fits a microcontroller",
-        )]));
+    let bytes = read(path)?;
+    let named_tflite = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tflite"));
+    if named_tflite && !bytes.is_empty() && !tflite::is_tflite(&bytes) {
+        let problem = Problem::of_file(
+            "the file does not have TFLite's identifier TFL3 at byte 4",
+            "copy or convert the file again",
+        );
+        return Err(ImportError { path: path.to_owned(), problems: vec![problem] });
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut imported = from_bytes(&bytes, folder, options).map_err(fail)?;
+    let mut imported = from_bytes(&bytes, folder, options)
+        .map_err(|problems| ImportError { path: path.to_owned(), problems })?;
     if imported.graph.name.is_empty() {
         imported.graph.name =
             path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     }
     Ok(imported)
+}
+
+/// Checks that an ONNX file is whole before another library reads it.
+pub(crate) fn check_onnx(path: &Path) -> Result<(), ImportError> {
+    read(path).and_then(|bytes| {
+        onnx::check_structure(&bytes)
+            .map_err(|problem| ImportError { path: path.to_owned(), problems: vec![problem] })
+    })
 }
 
 /// [`load_with`] from memory; `folder` is where an ONNX model's external data lies.
@@ -111,9 +133,8 @@ pub fn from_bytes(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Resul
         Format::Onnx => onnx::parse(bytes, folder, options)?,
         Format::TfLite => tflite::parse(bytes, options)?,
     };
-    let int8 = parsed.graph.nodes.iter().any(|node| match &node.operator {
-        Operator::Conv2d(conv) => matches!(conv.weights, Weights::Int8 { .. }),
-        _ => false,
-    });
+    // ONNX keeps weights real even where it states scales.
+    let int8 =
+        format == Format::TfLite && parsed.graph.tensors.iter().any(|tensor| tensor.quantization.is_some());
     Ok(Imported { graph: parsed.graph, format, int8, inputs: parsed.inputs, outputs: parsed.outputs })
 }

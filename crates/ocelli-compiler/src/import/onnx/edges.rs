@@ -1,15 +1,30 @@
 //! The inputs and outputs of an ONNX graph.
 
-use rten_onnx::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use rten_onnx::onnx::{DataType, GraphProto, NodeProto, ValueInfoProto};
 
 use super::super::ImportOptions;
 use super::super::constant::element_count;
 use super::super::error::Refusal;
 
 /// The dimensions of a graph input, with a free batch axis taken as 1.
-pub(super) fn input_dims(info: &ValueInfoProto, options: &ImportOptions) -> Result<Vec<usize>, Refusal> {
+/// `is_map` tells that some operator takes it as its first operand.
+pub(super) fn input_dims(
+    info: &ValueInfoProto,
+    is_map: bool,
+    options: &ImportOptions,
+) -> Result<Vec<usize>, Refusal> {
     let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let tensor = tensor.ok_or_else(|| Refusal::unsupported("an input that is not a tensor"))?;
+    match tensor.elem_type {
+        Some(DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE) => {}
+        other => {
+            let name = other.map_or("none".to_owned(), |other| other.to_string());
+            return Err(Refusal::new(
+                format!("an input of type {name}"),
+                "export with a float input (with quantization inside, where there is any)",
+            ));
+        }
+    }
     let shape = tensor.shape.as_ref().ok_or_else(|| {
         Refusal::new(
             "an input without a shape",
@@ -52,11 +67,8 @@ pub(super) fn input_dims(info: &ValueInfoProto, options: &ImportOptions) -> Resu
             }
         });
     }
-    if dims.len() > 4 {
-        return Err(Refusal::unsupported(format!("an input of {} axes", dims.len())));
-    }
     // With fewer axes the first may be rows (tokens) as well as a batch, and either is computed.
-    if dims.len() == 4 && dims[0] != 1 {
+    if dims.len() == 4 && dims[0] != 1 && is_map {
         return Err(Refusal::new(
             format!("a batch of {} ({dims:?})", dims[0]),
             "export with a batch of 1: a microcontroller sees one image at a time",
@@ -119,5 +131,5 @@ fn transposed(node: &NodeProto, axes: &[usize]) -> Option<Vec<usize>> {
     let order = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some("perm"))?;
     let next: Option<Vec<usize>> =
         order.ints.iter().map(|&axis| axes.get(usize::try_from(axis).ok()?).copied()).collect();
-    next.filter(|next| next.len() == axes.len())
+    next.filter(|next| next.len() == axes.len() && axes.iter().all(|axis| next.contains(axis)))
 }

@@ -70,6 +70,9 @@ pub(super) fn fold(node: &NodeView<'_>) -> Result<Option<Constant>, Refusal> {
         }
         "Range" => range(operand(0)?, operand(1)?, operand(2)?)?,
         "ReduceProd" => {
+            if operand(0)?.dims.len() > 1 {
+                return Err(Refusal::unsupported("a product over part of a constant"));
+            }
             let dims =
                 if node.int("keepdims", 1) == 1 { vec![1; operand(0)?.dims.len()] } else { Vec::new() };
             let product =

@@ -47,10 +47,15 @@ struct Importer<'a> {
     opset: i64,
 }
 
+/// Checks that bytes are a whole protobuf message, as far as an ONNX file is decoded.
+pub(super) fn check_structure(bytes: &[u8]) -> Result<(), Problem> {
+    wire::check(bytes).map_err(|refusal| Problem::of_file(refusal.reason, refusal.remedy))
+}
+
 /// Reads a file's bytes; `folder` is where external data lies.
 pub(super) fn parse(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Result<Parsed, Vec<Problem>> {
     let whole = |refusal: Refusal| vec![Problem::of_file(refusal.reason, refusal.remedy)];
-    wire::check(bytes).map_err(whole)?;
+    check_structure(bytes).map_err(|problem| vec![problem])?;
     let model = ModelProto::parse_buf(bytes)
         .map_err(|error| whole(Refusal::malformed(format!("not a valid ONNX file ({error})"))))?;
     let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty() && !graph.output.is_empty());
@@ -93,7 +98,8 @@ impl Importer<'_> {
             if self.entries.contains_key(&name) {
                 continue;
             }
-            match edges::input_dims(info, options) {
+            let is_map = graph.node.iter().any(|node| node.input.first() == Some(&name));
+            match edges::input_dims(info, is_map, options) {
                 Ok(dims) => inputs.push(self.input(graph, &name, dims)),
                 Err(refusal) => self.fail(Some(&name), Some("input"), refusal, std::slice::from_ref(&name)),
             }
@@ -128,7 +134,10 @@ impl Importer<'_> {
         let order = edges::storage_order(graph, name, &dims);
         let layout = Layout::stored(&dims, &order);
         let size = |from_end: usize| order.len().checked_sub(from_end).map_or(1, |index| dims[order[index]]);
-        let shape = Shape::new(size(3), size(2), size(1));
+        let shape = match size(3).checked_mul(size(2) * size(1)) == Some(layout.len()) {
+            true => Shape::new(size(3), size(2), size(1)),
+            false => Shape::new(1, 1, layout.len()),
+        };
         let tensor = self.builder.graph.add_tensor(name, shape);
         self.builder.graph.inputs.push(tensor);
         self.entries.insert(name.to_owned(), Entry::Value(Value { tensor, layout: layout.clone() }));

@@ -26,7 +26,7 @@ impl Importer<'_> {
             },
             None => (0, node.int("output_dtype", 2) == 2),
         };
-        let zero = if is_uint8 { zero - 128 } else { zero };
+        let zero = if is_uint8 { zero.saturating_sub(128) } else { zero };
         let Ok(zero_point) = i8::try_from(zero) else {
             return Err(Refusal::new(
                 format!("a zero point of {zero}, outside 8 bits"),

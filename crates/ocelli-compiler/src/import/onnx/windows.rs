@@ -54,6 +54,7 @@ impl Importer<'_> {
         window.padding = match node.text("auto_pad").unwrap_or("NOTSET") {
             "NOTSET" | "" => explicit_padding(node.ints("pads"), spatial)?,
             "VALID" => Padding::default(),
+            _ if kernel.contains(&0) => return Err(Refusal::malformed("a kernel size of 0")),
             "SAME_UPPER" => window.same_padding(input.height, input.width),
             "SAME_LOWER" => {
                 let upper = window.same_padding(input.height, input.width);

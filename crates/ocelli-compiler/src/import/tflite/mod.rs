@@ -78,21 +78,35 @@ pub(super) fn parse(bytes: &[u8], options: &ImportOptions) -> Result<Parsed, Vec
     importer.run(&file, options)
 }
 
+/// Tensor indices as the file holds them.
+#[derive(Clone, Copy)]
+struct Indices<'a>(&'a [[u8; 4]]);
+
+impl<'a> Indices<'a> {
+    fn iter(self) -> impl Iterator<Item = i32> + use<'a> {
+        self.0.iter().map(|&index| i32::from_le_bytes(index))
+    }
+
+    fn get(self, place: usize) -> Option<i32> {
+        self.0.get(place).map(|&index| i32::from_le_bytes(index))
+    }
+}
+
 /// The parts of a file.
 struct File<'a> {
     name: String,
     tensors: Vec<TensorInfo<'a>>,
     operators: Vec<FileOperator<'a>>,
-    inputs: Vec<i32>,
-    outputs: Vec<i32>,
+    inputs: Indices<'a>,
+    outputs: Indices<'a>,
 }
 
 /// One operator of the file.
 struct FileOperator<'a> {
     /// The built-in name, or why there is none.
     kind: Result<&'static str, String>,
-    inputs: Vec<i32>,
-    outputs: Vec<i32>,
+    inputs: Indices<'a>,
+    outputs: Indices<'a>,
     options: Option<Table<'a>>,
 }
 
@@ -129,13 +143,14 @@ impl<'a> File<'a> {
             operators.push(FileOperator {
                 kind: kind
                     .ok_or_else(|| Refusal::malformed(format!("operator code {index} is not in the file")))?,
-                inputs: table.ints(operator::INPUTS)?,
-                outputs: table.ints(operator::OUTPUTS)?,
+                inputs: Indices(table.numbers(operator::INPUTS)?),
+                outputs: Indices(table.numbers(operator::OUTPUTS)?),
                 options: table.table(operator::BUILTIN_OPTIONS)?,
             });
         }
-        let (inputs, outputs) = (graph.ints(subgraph::INPUTS)?, graph.ints(subgraph::OUTPUTS)?);
-        if inputs.is_empty() || outputs.is_empty() {
+        let inputs = Indices(graph.numbers(subgraph::INPUTS)?);
+        let outputs = Indices(graph.numbers(subgraph::OUTPUTS)?);
+        if inputs.0.is_empty() || outputs.0.is_empty() {
             return Err(Refusal::malformed("the network has no input or no output"));
         }
         Ok(Self { name: graph.text(subgraph::NAME)?, tensors, operators, inputs, outputs })
@@ -149,7 +164,7 @@ impl<'a> Importer<'a> {
             self.builder.graph.name.clone_from(&file.name);
         }
         let mut inputs = Vec::new();
-        for &index in &file.inputs {
+        for index in file.inputs.iter() {
             match self.input(file, index, options) {
                 Ok(edge) => inputs.push(edge),
                 Err(refusal) => self.fail(index, "input", refusal),
@@ -159,7 +174,7 @@ impl<'a> Importer<'a> {
             self.import(node);
         }
         let mut outputs = Vec::new();
-        for &index in &file.outputs {
+        for index in file.outputs.iter() {
             match self.output(index) {
                 Ok(Some(edge)) => outputs.push(edge),
                 Ok(None) => {}
@@ -191,7 +206,9 @@ impl<'a> Importer<'a> {
 
     /// A tensor as the file states it, in place of a result that cannot be imported, so that what reads it is checked too.
     fn stand_in(&mut self, info: &TensorInfo<'_>) -> Option<Value> {
-        let layout = Layout::in_file_order(&info.dims().ok()?);
+        let dims = info.dims().ok()?;
+        element_count(&dims).ok()?;
+        let layout = Layout::in_file_order(&dims);
         let quantization = info.activation_quantization().ok()?;
         let tensor = self.builder.graph.add_tensor(&info.name, Shape::new(1, 1, layout.len()));
         self.builder.graph.tensors[tensor.0].quantization = quantization;
@@ -204,18 +221,12 @@ impl<'a> Importer<'a> {
 
     fn input(&mut self, file: &File<'a>, index: i32, options: &ImportOptions) -> Result<Edge, Refusal> {
         let (place, info) = self.info(index)?;
-        let mut dims = info.dims()?;
-        if let Some(given) = &options.input_shape {
-            let free = |axis: usize| info.open_axes.contains(&axis);
-            let fits = given.len() == dims.len()
-                && (0..dims.len()).all(|axis| free(axis) || given[axis] == dims[axis]);
-            if !fits || *given != dims {
-                return Err(Refusal::new(
-                    format!("the input shape {given:?} does not fit the file's {dims:?}"),
-                    "convert the network again with the shape that is wanted",
-                ));
-            }
-            dims.clone_from(given);
+        let dims = info.dims()?;
+        if let Some(given) = options.input_shape.as_ref().filter(|given| **given != dims) {
+            return Err(Refusal::new(
+                format!("the input shape {given:?} does not fit the file's {dims:?}"),
+                "convert the network again with the shape that is wanted",
+            ));
         }
         element_count(&dims)?;
         // With fewer axes the first may be rows (tokens) as well as a batch, and either is computed.
@@ -262,7 +273,7 @@ impl<'a> Importer<'a> {
     }
 
     fn import(&mut self, node: &FileOperator<'a>) {
-        let first = node.outputs.first().copied().unwrap_or(-1);
+        let first = node.outputs.get(0).unwrap_or(-1);
         let kind = match &node.kind {
             Ok(kind) if SUPPORTED.split(", ").any(|known| known == *kind) => *kind,
             Ok(kind) => {
@@ -298,8 +309,8 @@ impl<'a> Importer<'a> {
         node: &FileOperator<'a>,
         operator: &'static str,
     ) -> Result<Option<Slot<'a>>, Refusal> {
-        let &[output] = node.outputs.as_slice() else {
-            return Err(Refusal::malformed(format!("{} outputs", node.outputs.len())));
+        let (Some(output), 1) = (node.outputs.get(0), node.outputs.0.len()) else {
+            return Err(Refusal::malformed(format!("{} outputs", node.outputs.0.len())));
         };
         let (_, output) = self.info(output)?;
         let slots = std::mem::take(&mut self.slots);
@@ -316,15 +327,15 @@ impl<'a> Importer<'a> {
         slots: &[Slot<'a>],
     ) -> Result<Option<Slot<'a>>, Refusal> {
         if operator == "DEQUANTIZE"
-            && let Some(&index) = node.inputs.first()
+            && let Some(index) = node.inputs.get(0)
             && let (place, info) = self.info(index)?
             && matches!(slots[place], Slot::Open)
             && info.has_data()
         {
             return Ok(Some(Slot::Alias(info)));
         }
-        let mut operands = Vec::with_capacity(node.inputs.len());
-        for &index in &node.inputs {
+        let mut operands = Vec::new();
+        for index in node.inputs.iter() {
             if index == -1 {
                 operands.push(None);
                 continue;
@@ -389,12 +400,13 @@ fn storage_order(file: &File<'_>, input: i32, infos: &[TensorInfo<'_>], rank: us
     }
     let (mut name, mut axes) = (input, file_order.clone());
     for _ in 0..file.operators.len() {
-        let mut consumers = file.operators.iter().filter(|node| node.inputs.contains(&name));
+        let mut consumers =
+            file.operators.iter().filter(|node| node.inputs.iter().any(|index| index == name));
         let (Some(node), None) = (consumers.next(), consumers.next()) else { break };
         match node.kind.as_ref().copied().unwrap_or_default() {
             "CONV_2D" | "DEPTHWISE_CONV_2D" | "AVERAGE_POOL_2D" | "MAX_POOL_2D" => return axes,
             "TRANSPOSE" => {
-                let constant = node.inputs.get(1).and_then(|&index| infos.get(usize::try_from(index).ok()?));
+                let constant = node.inputs.get(1).and_then(|index| infos.get(usize::try_from(index).ok()?));
                 let order = constant.and_then(|info| info.constant().ok());
                 let order = order.as_ref().and_then(|constant| constant.ints().ok()).unwrap_or_default();
                 let next: Option<Vec<usize>> =
@@ -407,7 +419,7 @@ fn storage_order(file: &File<'_>, input: i32, infos: &[TensorInfo<'_>], rank: us
             "QUANTIZE" | "DEQUANTIZE" | "ADD" | "SUB" | "MUL" | "DIV" | "PAD" | "PADV2" => {}
             _ => break,
         }
-        let Some(&next) = node.outputs.first() else { break };
+        let Some(next) = node.outputs.get(0) else { break };
         name = next;
     }
     file_order

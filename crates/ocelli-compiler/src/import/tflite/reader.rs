@@ -11,6 +11,9 @@ pub(super) struct Table<'a> {
     at: usize,
 }
 
+/// TensorFlow's names are long, but not longer.
+const MAX_TEXT: usize = 1024;
+
 fn outside() -> Refusal {
     Refusal::new(
         "the file is cut short or damaged: an offset points outside it",
@@ -88,29 +91,15 @@ impl<'a> Table<'a> {
         Ok(self.vector(number, 1)?.unwrap_or_default())
     }
 
+    /// A string, cut where it is longer than any name.
     pub fn text(&self, number: usize) -> Result<String, Refusal> {
-        Ok(String::from_utf8_lossy(self.bytes(number)?).into_owned())
+        let bytes = self.bytes(number)?;
+        Ok(String::from_utf8_lossy(bytes.get(..MAX_TEXT).unwrap_or(bytes)).into_owned())
     }
 
-    fn numbers<const N: usize, T>(
-        &self,
-        number: usize,
-        read: impl Fn([u8; N]) -> T,
-    ) -> Result<Vec<T>, Refusal> {
-        let bytes = self.vector(number, N)?.unwrap_or_default();
-        Ok(bytes.as_chunks().0.iter().map(|&chunk| read(chunk)).collect())
-    }
-
-    pub fn ints(&self, number: usize) -> Result<Vec<i32>, Refusal> {
-        self.numbers(number, i32::from_le_bytes)
-    }
-
-    pub fn longs(&self, number: usize) -> Result<Vec<i64>, Refusal> {
-        self.numbers(number, i64::from_le_bytes)
-    }
-
-    pub fn floats(&self, number: usize) -> Result<Vec<f32>, Refusal> {
-        self.numbers(number, f32::from_le_bytes)
+    /// A vector of little-endian numbers of `N` bytes. It is not copied: many tables of a hostile file may name one long vector.
+    pub fn numbers<const N: usize>(&self, number: usize) -> Result<&'a [[u8; N]], Refusal> {
+        Ok(self.vector(number, N)?.unwrap_or_default().as_chunks().0)
     }
 
     pub fn tables(&self, number: usize) -> Result<Vec<Self>, Refusal> {
@@ -136,7 +125,7 @@ mod tests {
         assert_eq!(table.int(1, 5).unwrap(), 5);
         assert_eq!(table.int(9, 5).unwrap(), 5);
         assert!(table.table(0).is_err(), "7 bytes on is outside");
-        assert!(table.ints(0).is_err());
+        assert!(table.numbers::<4>(0).is_err());
         for length in 0..bytes.len() {
             if let Ok(table) = Table::root(&bytes[..length]) {
                 assert!(table.int(0, 1).is_err());

@@ -31,7 +31,6 @@ pub(super) mod tensor {
     pub const NAME: usize = 3;
     pub const QUANTIZATION: usize = 4;
     pub const SPARSITY: usize = 6;
-    pub const SHAPE_SIGNATURE: usize = 7;
 }
 
 /// `QuantizationParameters`.

@@ -8,15 +8,16 @@ use super::reader::Table;
 use super::schema::{buffer, kind, quantization, tensor};
 use crate::graph::Quantization;
 
+/// More axes than any tensor of a network has.
+const MAX_AXES: usize = 8;
+
 /// One tensor of the file. What is wrong with it is only told to whoever uses it.
 pub(super) struct TensorInfo<'a> {
     pub name: String,
     pub kind: u8,
-    shape: Vec<i32>,
-    /// The shape with -1 for what the file leaves open, where it says so.
-    pub open_axes: Vec<usize>,
-    scales: Vec<f32>,
-    zero_points: Vec<i64>,
+    shape: &'a [[u8; 4]],
+    scales: &'a [[u8; 4]],
+    zero_points: &'a [[u8; 8]],
     data: Result<&'a [u8], String>,
     sparse: bool,
 }
@@ -25,7 +26,6 @@ impl<'a> TensorInfo<'a> {
     /// `file` is the whole file: large models keep data behind the flatbuffer.
     pub fn read(table: Table<'a>, buffers: &[Table<'a>], file: &'a [u8]) -> Result<Self, Refusal> {
         let parameters = table.table(tensor::QUANTIZATION)?;
-        let signature = table.ints(tensor::SHAPE_SIGNATURE)?;
         let index = table.int(tensor::BUFFER, 0)? as u32 as usize;
         let data = match buffers.get(index) {
             None => Err(format!("its buffer {index} is not there")),
@@ -43,10 +43,10 @@ impl<'a> TensorInfo<'a> {
         Ok(Self {
             name: table.text(tensor::NAME)?,
             kind: table.byte(tensor::TYPE)?,
-            shape: table.ints(tensor::SHAPE)?,
-            open_axes: (0..signature.len()).filter(|&axis| signature[axis] < 0).collect(),
-            scales: parameters.map_or(Ok(Vec::new()), |table| table.floats(quantization::SCALE))?,
-            zero_points: parameters.map_or(Ok(Vec::new()), |table| table.longs(quantization::ZERO_POINT))?,
+            shape: table.numbers(tensor::SHAPE)?,
+            scales: parameters.map_or(Ok(Default::default()), |table| table.numbers(quantization::SCALE))?,
+            zero_points: parameters
+                .map_or(Ok(Default::default()), |table| table.numbers(quantization::ZERO_POINT))?,
             data,
             sparse: table.table(tensor::SPARSITY)?.is_some(),
         })
@@ -62,13 +62,24 @@ impl<'a> TensorInfo<'a> {
     }
 
     pub fn dims(&self) -> Result<Vec<usize>, Refusal> {
-        let dims: Result<Vec<usize>, _> = self.shape.iter().map(|&size| usize::try_from(size)).collect();
-        let dims =
-            dims.map_err(|_| self.damaged(format!("a negative size in its shape {:?}", self.shape)))?;
+        if self.shape.len() > MAX_AXES {
+            return Err(self.damaged(format!("{} axes", self.shape.len())));
+        }
+        let sizes: Vec<i32> = self.shape.iter().map(|&size| i32::from_le_bytes(size)).collect();
+        let dims: Result<Vec<usize>, _> = sizes.iter().map(|&size| usize::try_from(size)).collect();
+        let dims = dims.map_err(|_| self.damaged(format!("a negative size in its shape {sizes:?}")))?;
         if !dims.contains(&0) {
             element_count(&dims).map_err(|refusal| self.damaged(refusal.reason))?;
         }
         Ok(dims)
+    }
+
+    fn scales(&self) -> Vec<f32> {
+        self.scales.iter().map(|&scale| f32::from_le_bytes(scale)).collect()
+    }
+
+    fn zero_points(&self) -> Vec<i64> {
+        self.zero_points.iter().map(|&zero| i64::from_le_bytes(zero)).collect()
     }
 
     pub fn has_data(&self) -> bool {
@@ -92,10 +103,10 @@ impl<'a> TensorInfo<'a> {
                 ));
             }
         };
-        match (self.scales.as_slice(), self.zero_points.as_slice()) {
-            (&[scale], &[] | &[_]) => {
+        match (self.scales().as_slice(), self.zero_points().as_slice()) {
+            (&[scale], zeros @ ([] | [_])) => {
                 self.check_scale(scale)?;
-                let zero = self.zero_points.first().copied().unwrap_or(0);
+                let zero = zeros.first().copied().unwrap_or(0);
                 let zero_point =
                     zero.checked_sub(offset).and_then(|zero| i8::try_from(zero).ok()).ok_or_else(|| {
                         self.damaged(format!(
@@ -126,12 +137,12 @@ impl<'a> TensorInfo<'a> {
         if self.sparse {
             return Err(self.refuse("sparse weights", "convert without sparsity"));
         }
-        let count = element_count(&self.dims()?).map_err(|refusal| self.damaged(refusal.reason))?;
+        let dims = self.dims()?;
+        let count = element_count(&dims).map_err(|refusal| self.damaged(refusal.reason))?;
         let data = *self.data.as_ref().map_err(|reason| self.damaged(reason))?;
         if data.len() != count * element {
             return Err(self.damaged(format!(
-                "its shape {:?} needs {} bytes, the file holds {}",
-                self.shape,
+                "its shape {dims:?} needs {} bytes, the file holds {}",
                 count * element,
                 data.len()
             )));
@@ -150,7 +161,8 @@ impl<'a> TensorInfo<'a> {
 
     /// Int8 or uint8 weights less their zero points, and one scale for each of `channels`.
     pub fn int8_weights(&self, channels: usize) -> Result<(Vec<i8>, Vec<f32>), Refusal> {
-        let scales = match self.scales.as_slice() {
+        let (scales, zero_points) = (self.scales(), self.zero_points());
+        let scales = match scales.as_slice() {
             &[scale] => vec![scale; channels],
             scales if scales.len() == channels => scales.to_vec(),
             scales => {
@@ -159,7 +171,7 @@ impl<'a> TensorInfo<'a> {
         };
         scales.iter().try_for_each(|&scale| self.check_scale(scale))?;
         if self.kind == kind::INT8 {
-            if let Some(zero) = self.zero_points.iter().find(|&&zero| zero != 0) {
+            if let Some(zero) = zero_points.iter().find(|&&zero| zero != 0) {
                 return Err(self.refuse(
                     format!("int8 weights with a zero point of {zero}"),
                     "quantize weights symmetrically (zero point 0), as TensorFlow's converter does",
@@ -167,8 +179,8 @@ impl<'a> TensorInfo<'a> {
             }
             return Ok((self.int8_data()?, scales));
         }
-        let zero = self.zero_points.first().copied().unwrap_or(0);
-        if self.zero_points.iter().any(|&other| other != zero) {
+        let zero = zero_points.first().copied().unwrap_or(0);
+        if zero_points.iter().any(|&other| other != zero) {
             return Err(
                 self.refuse("uint8 weights with several zero points", "convert with int8 quantization again")
             );
