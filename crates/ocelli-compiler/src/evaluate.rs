@@ -92,35 +92,13 @@ pub fn evaluate(
     data: &Dataset,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Evaluation, EvaluateError> {
-    let packed = AlignedBytes::new(packed);
-    let model = Model::open(packed.bytes())?;
-    let input = model.input();
-    let expected = Shape::new(input.height.into(), input.width.into(), input.channels.into());
-    if expected != data.shape() {
-        return Err(EvaluateError::Input { expected, found: data.shape() });
-    }
-    let quantization = Quantization { scale: input.scale, zero_point: input.zero_point };
-    Engine::<{ operator::ALL }>::new(model, &mut vec![0; model.arena_bytes()])?;
-
-    let done = AtomicUsize::new(0);
-    let outcomes: Vec<Outcome> = (0..data.len())
-        .into_par_iter()
-        .map_init(
-            || vec![0; model.arena_bytes()],
-            |arena, sample| {
-                let mut engine = Engine::<{ operator::ALL }>::new(model, arena)?;
-                let output = engine.run(&data.quantized(sample, quantization)?)?;
-                let int8: Vec<f64> =
-                    output.values().iter().map(|&value| f64::from(output.info().dequantize(value))).collect();
-                let float: Vec<f64> = float.run(&data.input(sample)?)?.into_iter().map(f64::from).collect();
-                if int8.len() != float.len() {
-                    return Err(EvaluateError::Outputs { int8: int8.len(), float: float.len() });
-                }
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, data.len());
-                Ok(outcome(&float, &int8))
-            },
-        )
-        .collect::<Result<_, _>>()?;
+    let outcomes = each(packed, data, progress, |sample, int8| {
+        let float: Vec<f64> = float.run(&data.input(sample)?)?.into_iter().map(f64::from).collect();
+        if int8.len() != float.len() {
+            return Err(EvaluateError::Outputs { int8: int8.len(), float: float.len() });
+        }
+        Ok(outcome(&float, int8))
+    })?;
 
     let count = outcomes.len() as f64;
     let percent = |number: usize| 100.0 * number as f64 / count;
@@ -147,6 +125,55 @@ pub fn evaluate(
         agreement_percent,
         sqnr_db: 10.0 * (signal / noise).log10(),
     })
+}
+
+/// Runs a packed model alone on every sample, in parallel: samples that it gets right, percent; `None` for data without classes.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn accuracy(
+    packed: &[u8],
+    data: &Dataset,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Option<f64>, EvaluateError> {
+    let right = each(packed, data, progress, |sample, int8| Ok(data.label(sample) == Some(best(int8))))?;
+    let percent = 100.0 * right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
+    Ok(data.is_labelled().then_some(percent))
+}
+
+/// Runs a packed model on every sample, in parallel, and gives what `judge` makes of each sample's index and real outputs.
+fn each<T: Send>(
+    packed: &[u8],
+    data: &Dataset,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    judge: impl Fn(usize, &[f64]) -> Result<T, EvaluateError> + Sync,
+) -> Result<Vec<T>, EvaluateError> {
+    let packed = AlignedBytes::new(packed);
+    let model = Model::open(packed.bytes())?;
+    let input = model.input();
+    let expected = Shape::new(input.height.into(), input.width.into(), input.channels.into());
+    if expected != data.shape() {
+        return Err(EvaluateError::Input { expected, found: data.shape() });
+    }
+    let quantization = Quantization { scale: input.scale, zero_point: input.zero_point };
+    Engine::<{ operator::ALL }>::new(model, &mut vec![0; model.arena_bytes()])?;
+
+    let done = AtomicUsize::new(0);
+    (0..data.len())
+        .into_par_iter()
+        .map_init(
+            || vec![0; model.arena_bytes()],
+            |arena, sample| {
+                let mut engine = Engine::<{ operator::ALL }>::new(model, arena)?;
+                let output = engine.run(&data.quantized(sample, quantization)?)?;
+                let real: Vec<f64> =
+                    output.values().iter().map(|&value| f64::from(output.info().dequantize(value))).collect();
+                let judged = judge(sample, &real)?;
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, data.len());
+                Ok(judged)
+            },
+        )
+        .collect()
 }
 
 fn outcome(float: &[f64], int8: &[f64]) -> Outcome {

@@ -155,6 +155,17 @@ impl Dataset {
         })
     }
 
+    /// A sample's bytes in HWC order, in the network's order of channels; `None` where it is none of unsigned bytes.
+    ///
+    /// # Errors
+    /// As [`Dataset::input`].
+    pub fn bytes(&self, index: usize) -> Result<Option<Vec<u8>>, DataError> {
+        Ok(match self.sample(index)? {
+            Sample::U8(bytes) => Some(bytes),
+            Sample::I8(_) | Sample::F32(_) => None,
+        })
+    }
+
     /// The scale and zero point under which every byte has an int8 value of its own, where samples are bytes and all channels have
     /// one scale.
     pub fn grid(&self) -> Option<Quantization> {

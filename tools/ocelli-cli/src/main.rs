@@ -1,0 +1,47 @@
+//! The command `ocelli`: from a network file to int8 on a microcontroller.
+#![forbid(unsafe_code)]
+
+mod data;
+mod eval;
+mod files;
+mod input;
+mod network;
+mod progress;
+mod quantize;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Neural vision on microcontrollers: inspect, quantize, evaluate and run compact networks in int8.
+#[derive(Parser)]
+#[command(name = "ocelli", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Quantize(quantize::Arguments),
+    Eval(eval::Arguments),
+    Run(run::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // What clap gives for wrong arguments: the caller's input was at fault.
+            ExitCode::from(2)
+        }
+    }
+}
