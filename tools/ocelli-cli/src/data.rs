@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset, Element, Preprocessing};
 use ocelli_compiler::graph::Shape;
@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, value_name = "TYPE")]
     raw: Option<Raw>,
     /// Width and height of the pictures in a strip of pictures.
-    #[arg(long, value_name = "W,H", value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_name = "W,H", value_delimiter = ',')]
     tile: Vec<usize>,
 }
 
@@ -51,6 +51,11 @@ impl Options {
 
     /// Opens a data set for inputs of a shape. `classes`: a file of the samples' classes.
     pub fn open(&self, paths: &[PathBuf], shape: Shape, classes: Option<&Path>) -> Result<Dataset> {
+        let tile = match *self.tile {
+            [] => None,
+            [width, height] => Some([width, height]),
+            _ => bail!("--tile takes a width and a height, such as --tile 96,96"),
+        };
         let options = DataOptions {
             preprocessing: self.preprocessing(),
             labels: classes.map(Path::to_path_buf),
@@ -60,7 +65,7 @@ impl Options {
                 Raw::I8 => Element::I8,
                 Raw::F32 => Element::F32,
             }),
-            tile: <[usize; 2]>::try_from(self.tile.as_slice()).ok(),
+            tile,
         };
         Ok(Dataset::open(paths, shape, &options)?)
     }

@@ -24,6 +24,13 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The command `ocelli`, built if need be.
+pub fn ocelli(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["run", "--quiet", "--package", "ocelli-cli", "--"]);
+    command.args(arguments);
+    command
+}
+
 /// Runs a command to its success.
 pub fn run(command: &mut Command) -> Result<()> {
     let status =

@@ -1,0 +1,150 @@
+//! `cargo xtask bench`: what networks take on the machines.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use comfy_table::{CellAlignment, Table, presets};
+use ocelli::{ALIGNMENT, Model, test_bytes};
+use ocelli_machines::firmware::{self, Image};
+use ocelli_machines::qemu::Runner;
+use ocelli_machines::{MACHINES, Machine, elf, machine};
+use serde::Serialize;
+
+use crate::networks::{NETWORKS, Network};
+use crate::repository::root;
+use crate::setup;
+
+/// What to measure.
+#[derive(Args)]
+pub struct Arguments {
+    /// Measure only this network.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(NETWORKS.iter().map(|network| network.name)))]
+    model: Option<String>,
+    /// Measure only on this machine.
+    #[arg(long, value_name = "MACHINE", value_parser = PossibleValuesParser::new(MACHINES.iter().map(|machine| machine.name)))]
+    target: Option<String>,
+    /// Print a JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A network on a machine.
+#[derive(Serialize)]
+struct Row {
+    model: &'static str,
+    target: &'static str,
+    numerics: &'static str,
+    /// Of one inference.
+    instructions: u64,
+    macs: u32,
+    arena_bytes: u64,
+    stack_bytes: u64,
+    /// Flash of an image with the model compiled in, without the model.
+    code_bytes: u64,
+    /// Weights, tables and per-channel parameters.
+    weight_bytes: usize,
+}
+
+/// An inference takes seconds even where it is slow.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Measures and prints.
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    setup::run()?;
+    let folder = root().join("target/bench");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let chosen = |network: &&Network| arguments.model.as_ref().is_none_or(|name| network.name == name);
+    let machines: Vec<&'static Machine> = match &arguments.target {
+        Some(name) => machine(name).into_iter().collect(),
+        None => MACHINES.iter().collect(),
+    };
+    let mut rows = Vec::new();
+    let mut skipped = Vec::new();
+    for network in NETWORKS.iter().filter(chosen) {
+        if !network.is_there() {
+            skipped.push(format!("{} ({})", network.name, network.numerics));
+            continue;
+        }
+        let file = network.pack(&folder)?;
+        for machine in &machines {
+            let row = measure(network, &file, machine)
+                .with_context(|| format!("{} on {}", network.name, machine.name))?;
+            if arguments.json {
+                println!("{}", serde_json::to_string(&row)?);
+            }
+            rows.push(row);
+        }
+    }
+    if !skipped.is_empty() {
+        eprintln!("skipped, because ../shared is not there: {}", skipped.join(", "));
+    }
+    if rows.is_empty() {
+        bail!("nothing was measured");
+    }
+    if !arguments.json {
+        println!("{}", table(&rows));
+    }
+    Ok(())
+}
+
+fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Result<Row> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let mut memory = vec![0; bytes.len() + ALIGNMENT];
+    let start = memory.as_ptr().align_offset(ALIGNMENT);
+    let aligned = memory.get_mut(start..start + bytes.len()).context("the memory is large enough")?;
+    aligned.copy_from_slice(&bytes);
+    let model = Model::open(aligned).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+
+    let input: Vec<u8> = test_bytes(1).take(model.input().len()).map(i8::cast_unsigned).collect();
+    let report = Runner::new(machine)?.run(&bytes, &input, LIMIT)?.report;
+    let image: PathBuf = firmware::build(machine, Image::Embedded(file))?;
+    Ok(Row {
+        model: network.name,
+        target: machine.name,
+        numerics: model.numerics().name(),
+        instructions: report.instructions,
+        macs: model.macs(),
+        arena_bytes: report.arena_bytes,
+        stack_bytes: report.stack_bytes,
+        code_bytes: elf::read(&image)?.flash_bytes.saturating_sub(bytes.len() as u64),
+        weight_bytes: model.weight_bytes(),
+    })
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "model",
+        "numerics",
+        "target",
+        "instructions",
+        "MACs",
+        "instr/MAC",
+        "arena",
+        "stack",
+        "code",
+        "weights",
+    ]);
+    for row in rows {
+        table.add_row([
+            row.model.to_owned(),
+            row.numerics.to_owned(),
+            row.target.to_owned(),
+            row.instructions.to_string(),
+            row.macs.to_string(),
+            format!("{:.2}", row.instructions as f64 / f64::from(row.macs.max(1))),
+            row.arena_bytes.to_string(),
+            row.stack_bytes.to_string(),
+            row.code_bytes.to_string(),
+            row.weight_bytes.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
