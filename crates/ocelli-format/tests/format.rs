@@ -1,6 +1,10 @@
 //! Writing and opening packed models: what goes in comes out, and each field without a meaning is refused by name.
 
-use ocelli_format::operator::{TableRecord, TransposeRecord};
+use ocelli_format::operator::{
+    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
+    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord,
+    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+};
 use ocelli_format::{
     ALIGNMENT, Metadata, Model, ModelError, ModelWriter, Numerics, Operator, PreprocessingTables, Target,
     TensorInfo, seal,
@@ -189,4 +193,19 @@ fn refusals_say_what_to_do() {
         let message = refusal.to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+/// What `docs/format.md` states.
+#[test]
+fn records_are_as_long_as_specified() {
+    assert_eq!((size_of::<TensorInfo>(), size_of::<TableRecord>(), size_of::<ConcatRecord>()), (16, 4, 4));
+    assert_eq!(
+        (size_of::<ConvRecord>(), size_of::<AveragePoolQ32Record>(), size_of::<PoolRecord>()),
+        (28, 28, 20)
+    );
+    assert_eq!((size_of::<AddQ32Record>(), size_of::<AddTfLiteRecord>()), (16, 40));
+    assert_eq!((size_of::<MulQ32Record>(), size_of::<MulTfLiteRecord>()), (8, 16));
+    assert_eq!((size_of::<PReluQ32Record>(), size_of::<PReluTfLiteRecord>()), (24, 32));
+    assert_eq!((size_of::<SoftmaxTfLiteRecord>(), size_of::<MeanTfLiteRecord>()), (12, 12));
+    assert_eq!((size_of::<PadRecord>(), size_of::<TransposeRecord>()), (8, 4));
 }

@@ -140,7 +140,13 @@ impl Import<'_> {
                 let [_, output] = self.ends(node);
                 Operation::Pad { padding: *padding, value: quantize(*value, output) }
             }
-            Operator::Reshape => Operation::Reshape,
+            Operator::Reshape => {
+                if let Some(values) = self.tensors[self.renamed[node.inputs[0].0].0].constant.clone() {
+                    self.tensors[node.output.0].constant = Some(values);
+                    return Ok(());
+                }
+                Operation::Reshape
+            }
             Operator::Transpose { order } => Operation::Transpose { order: *order },
             Operator::Softmax { beta } => Operation::Softmax { beta: *beta },
         };

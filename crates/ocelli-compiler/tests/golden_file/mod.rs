@@ -33,16 +33,25 @@ impl Golden {
         self.header["count"].as_u64().expect("it has a count") as usize
     }
 
-    /// The bytes of each sample of the only tensor of a role (`input` or `output`), and its type.
-    pub fn samples(&self, role: &str) -> (Vec<&[u8]>, &str) {
+    /// The bytes of each sample and the type, for each tensor of a role (`input` or `output`).
+    pub fn all(&self, role: &str) -> Vec<(Vec<&[u8]>, &str)> {
         let tensors = self.header["tensors"].as_array().expect("it has tensors");
-        let mut of_role = tensors.iter().filter(|tensor| tensor["role"] == role);
-        let tensor = of_role.next().unwrap_or_else(|| panic!("it has no {role}"));
-        assert!(of_role.next().is_none(), "it has more than one {role}");
-        let at = |key: &str| tensor[key].as_u64().expect("a number") as usize;
-        let bytes = &self.data[at("offset")..at("offset") + at("bytes")];
-        let length = bytes.len() / self.count();
-        (bytes.chunks_exact(length).collect(), tensor["dtype"].as_str().expect("it has a type"))
+        let of_role = tensors.iter().filter(|tensor| tensor["role"] == role);
+        of_role
+            .map(|tensor| {
+                let at = |key: &str| tensor[key].as_u64().expect("a number") as usize;
+                let bytes = &self.data[at("offset")..at("offset") + at("bytes")];
+                let samples = bytes.chunks_exact(bytes.len() / self.count()).collect();
+                (samples, tensor["dtype"].as_str().expect("it has a type"))
+            })
+            .collect()
+    }
+
+    /// The bytes of each sample of the only tensor of a role, and its type.
+    pub fn samples(&self, role: &str) -> (Vec<&[u8]>, &str) {
+        let mut all = self.all(role);
+        assert_eq!(all.len(), 1, "tensors of role {role}");
+        all.remove(0)
     }
 }
 
