@@ -121,6 +121,15 @@ proptest! {
 }
 
 #[test]
+fn tensors_beyond_31_bits_have_no_range() {
+    let largest = [u16::MAX, 1, 32768];
+    assert_eq!(tensor(largest, 32768).range(), None);
+    assert_eq!(tensor(largest, 32767).range(), Some(32767..i32::MAX as usize));
+    assert_eq!(tensor([u16::MAX; 3], 0).range(), None);
+    assert_eq!(tensor([1, 1, 1], u32::MAX).range(), None);
+}
+
+#[test]
 fn extreme_reals_saturate() {
     let tensor = tensor([1, 1, 1], 0);
     let found = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 0.0, f32::NAN].map(|real| tensor.quantize(real));

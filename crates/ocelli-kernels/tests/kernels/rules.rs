@@ -129,7 +129,8 @@ proptest! {
         prop_assert_eq!(rule.finish(&channel, value), rule.expected(&without_bias, value.into()));
         // A tie: half of an odd number.
         let half = TfLiteChannel { bias: 0, multiplier: 1 << 30, shift: 0 };
-        prop_assert_eq!(rule.finish(&half, value | 1), rule.expected(&half, (value | 1).into()));
+        let (tie, rule) = ((value % 250) | 1, TfLiteFullyConnected(TfLite { zero_point: 0, min: -128, max: 127 }));
+        prop_assert_eq!(rule.finish(&half, tie), rule.expected(&half, tie.into()));
     }
 
     #[test]

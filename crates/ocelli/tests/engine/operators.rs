@@ -4,10 +4,10 @@
 use ocelli::{EngineError, Operator};
 use ocelli_format::Metadata;
 use ocelli_format::operator::{
-    AddQ32Record, AveragePoolQ32Record, ConcatRecord, ConvRecord, MulQ32Record, MulTfLiteRecord,
-    PReluQ32Record, PadRecord, PoolRecord, TableRecord, TransposeRecord,
+    AddQ32Record, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord, MulQ32Record,
+    MulTfLiteRecord, PReluQ32Record, PadRecord, PoolRecord, TableRecord, TransposeRecord,
 };
-use ocelli_kernels::{Q32Channel, TfLiteChannel};
+use ocelli_kernels::{Q32Channel, TfLiteChannel, Window};
 
 use crate::network::{Network, Shape, run};
 use crate::sample::{bytes, window};
@@ -74,9 +74,10 @@ fn a_constant_may_be_the_first_operand() {
     let constant = bytes(4, 6);
     let values = bytes(5, 6);
     let mut network = Network::default();
+    // At the same offset as the constant, though in other memory.
+    let output = network.tensor([1, 2, 3], 1.0, 0);
     let input = network.tensor([1, 2, 3], 1.0, 0);
     let first = network.constant([1, 2, 3], 1.0, 0, &constant);
-    let output = network.tensor([1, 2, 3], 1.0, 0);
     let record = AddQ32Record { multipliers: [2, -1], bias: 1, shift: 1 };
     network.writer.step(Operator::AddQ32, &[first, input], output, &record);
     let expected: Vec<i8> = constant
@@ -105,7 +106,7 @@ fn padding_of_convolutions_is_the_zero_point() {
 }
 
 #[test]
-fn a_window_may_lie_beside_the_map_in_convolutions_alone() {
+fn windows_of_convolutions_may_lie_beside_the_map() {
     let far = window([1, 1], 3, 1, 1);
     let mut network = Network::default();
     let input = network.tensor([1, 1, 1], 1.0, 8);
@@ -115,13 +116,6 @@ fn a_window_may_lie_beside_the_map_in_convolutions_alone() {
     let record = ConvRecord { window: far, groups: 1, min: -128, max: 127, weights, channels };
     network.writer.step(Operator::Conv2dQ32, &[input], output, &record);
     assert_eq!(network.run(input, output, &[77]), [6; 4]);
-
-    let mut network = Network::default();
-    let input = network.tensor([1, 1, 1], 1.0, 8);
-    let output = network.tensor([2, 2, 1], 1.0, 0);
-    let record = PoolRecord { window: far, min: -128, max: 127, reserved: [0; 2] };
-    network.writer.step(Operator::MaxPool, &[input], output, &record);
-    assert_refused(&network, input, output, "beside the map");
 }
 
 #[test]
@@ -201,48 +195,140 @@ fn padding_and_transposing_move_values() {
 
 #[test]
 fn a_table_gives_its_value_for_each() {
-    let (network, input, output) = table_on([1, 2, 3], [1, 2, 3]);
+    let mut network = Network::default();
+    let input = network.tensor([1, 2, 3], 1.0, 0);
+    let output = network.tensor([1, 2, 3], 1.0, 0);
+    let record = increment(&mut network);
+    network.writer.step(Operator::Table, &[input], output, &record);
     assert_eq!(network.run(input, output, &[0, 1, 126, 127, -128, -1]), [1, 2, 127, 127, -127, 0]);
 }
 
-fn assert_refused(network: &Network, input: u16, output: u16, part: &str) {
+/// The reason why one step on maps of these shapes is refused.
+fn reason<T: zerocopy::IntoBytes + zerocopy::Immutable>(
+    operator: Operator,
+    [input, output]: [Shape; 2],
+    record: impl FnOnce(&mut Network) -> T,
+) -> &'static str {
+    let mut network = Network::default();
+    let input = network.tensor(input, 1.0, 0);
+    let output = network.tensor(output, 1.0, 0);
+    let record = record(&mut network);
+    network.writer.step(operator, &[input], output, &record);
+    refused(&network, input, output)
+}
+
+fn refused(network: &Network, input: u16, output: u16) -> &'static str {
     match run(&network.file(input, output, &Metadata::default()), &[]) {
-        Err(refusal @ EngineError::Step { step: 0, .. }) => {
-            let message = refusal.to_string();
-            assert!(message.contains(part), "{message}");
-        }
-        other => panic!("`{part}`: {other:?}"),
+        Err(EngineError::Step { step: 0, problem }) => problem,
+        other => panic!("not refused for its first step: {other:?}"),
     }
 }
 
-/// One step of a table between two tensors of these shapes.
-fn table_on(first: Shape, second: Shape) -> (Network, u16, u16) {
-    let mut network = Network::default();
-    let input = network.tensor(first, 1.0, 0);
-    let output = network.tensor(second, 1.0, 0);
-    let record = increment(&mut network);
-    network.writer.step(Operator::Table, &[input], output, &record);
-    (network, input, output)
+#[test]
+fn steps_whose_tensors_do_not_fit_are_refused_with_the_reason() {
+    let square = [2, 2, 3];
+    for (found, expected) in [
+        (reason(Operator::Table, [[1, 2, 3], [1, 2, 4]], increment), "input and output have different sizes"),
+        (
+            reason(Operator::MeanTfLite, [square, [2, 1, 3]], |_| MeanTfLiteRecord {
+                channel: QUARTER_TFLITE,
+            }),
+            "its output is not one value a channel",
+        ),
+        (
+            reason(Operator::Concat, [square, [3, 2, 3]], |_| ConcatRecord { axis: 1, reserved: [0; 3] }),
+            "an input has another size than the output",
+        ),
+        (
+            reason(Operator::Concat, [square, [2, 3, 3]], |_| ConcatRecord { axis: 1, reserved: [0; 3] }),
+            "the inputs do not add up to the output",
+        ),
+        (
+            reason(Operator::Concat, [square, square], |_| ConcatRecord { axis: 3, reserved: [0; 3] }),
+            "its axis is none of height, width and channels",
+        ),
+        (
+            reason(Operator::Pad, [square, [3, 3, 4]], |_| PadRecord {
+                top: 0,
+                left: 0,
+                value: 0,
+                reserved: [0; 3],
+            }),
+            "the padded input does not fit the output",
+        ),
+        (
+            reason(Operator::Pad, [square, [3, 3, 3]], |_| PadRecord {
+                top: 2,
+                left: 0,
+                value: 0,
+                reserved: [0; 3],
+            }),
+            "the padded input does not fit the output",
+        ),
+        (
+            reason(Operator::Transpose, [square, square], |_| TransposeRecord {
+                order: [1, 1, 2],
+                reserved: 0,
+            }),
+            "its order names an axis twice",
+        ),
+        (
+            reason(Operator::Transpose, [square, square], |_| TransposeRecord {
+                order: [2, 1, 0],
+                reserved: 0,
+            }),
+            "the output's sizes are not the input's in another order",
+        ),
+        (
+            reason(Operator::MaxPool, [square, square], increment),
+            "its parameters have another length than its operator takes",
+        ),
+        (
+            reason(Operator::SoftmaxQ32, [square, square], |network| TableRecord {
+                table: network.writer.weights(&[0u16; 256]),
+            }),
+            "exp(0) is 0 in its table",
+        ),
+        (
+            reason(Operator::Table, [square, square], |_| TableRecord { table: 1 << 20 }),
+            "parameters lie outside the weights",
+        ),
+    ] {
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]
-fn steps_that_do_not_fit_together_are_refused_with_the_reason() {
-    let (network, input, output) = table_on([1, 2, 3], [1, 2, 4]);
-    assert_refused(&network, input, output, "different sizes");
+fn windows_that_are_not_possible_are_refused() {
+    let pool = |window: Window| {
+        reason(Operator::MaxPool, [[2, 2, 3], [2, 2, 3]], |_| PoolRecord {
+            window,
+            min: 0,
+            max: 0,
+            reserved: [0; 2],
+        })
+    };
+    assert_eq!(pool(window([0, 1], 1, 1, 0)), "kernel, stride and dilation must be at least 1");
+    assert_eq!(pool(window([1, 1], 0, 1, 0)), "kernel, stride and dilation must be at least 1");
+    assert_eq!(pool(window([1, 1], 1, 0, 0)), "kernel, stride and dilation must be at least 1");
+    assert_eq!(pool(window([2, 2], 1, 2, 0)), "a pooling window has no dilation");
+    assert_eq!(pool(window([2, 2], 1, 1, 2)), "a pooling window lies beside the map");
+    assert_eq!(pool(window([1, 1], 2, 1, 0)), "a pooling window lies beside the map");
+    assert_eq!(pool(window([1025, 1], 1, 1 << 15, 0)), "the window is too far from the map");
 
-    let mut network = Network::default();
-    let input = network.tensor([1, 2, 3], 1.0, 0);
-    let record = TableRecord { table: 1 << 20 };
-    network.writer.step(Operator::Table, &[input], input, &record);
-    assert_refused(&network, input, input, "outside the weights");
+    let conv = |groups: u16, parameters: usize| {
+        reason(Operator::Conv2dQ32, [[2, 2, 3], [2, 2, 3]], |network| {
+            network.writer.weights([QUARTER_Q32; 3].get(..parameters).unwrap());
+            ConvRecord { window: window([1, 1], 1, 1, 0), groups, min: 0, max: 0, weights: 0, channels: 0 }
+        })
+    };
+    assert_eq!(conv(0, 3), "its groups do not divide its channels");
+    assert_eq!(conv(2, 3), "its groups do not divide its channels");
+    assert_eq!(conv(1, 2), "parameters lie outside the weights");
+}
 
-    let mut network = Network::default();
-    let input = network.tensor([2, 2, 3], 1.0, 0);
-    let output = network.tensor([2, 2, 3], 1.0, 0);
-    let record = increment(&mut network);
-    network.writer.step(Operator::Table, &[input, input], output, &record);
-    assert_refused(&network, input, output, "another number of inputs");
-
+#[test]
+fn tensors_that_overlap_are_refused() {
     let mut network = Network::default();
     let input = network.tensor([2, 2, 3], 1.0, 0);
     network.writer.step(
@@ -251,37 +337,31 @@ fn steps_that_do_not_fit_together_are_refused_with_the_reason() {
         input,
         &TransposeRecord { order: [1, 0, 2], reserved: 0 },
     );
-    assert_refused(&network, input, input, "overlap");
+    assert_eq!(refused(&network, input, input), "input and output overlap");
 
     let mut network = Network::default();
     let input = network.tensor([2, 2, 3], 1.0, 0);
-    let output = network.tensor([2, 2, 3], 1.0, 0);
-    let record = TransposeRecord { order: [1, 1, 2], reserved: 0 };
-    network.writer.step(Operator::Transpose, &[input], output, &record);
-    assert_refused(&network, input, output, "names an axis twice");
+    let output = network.in_place(input, 1.0, 0);
+    network.writer.step(Operator::MulQ32, &[input, input], output, &MulQ32Record { channel: QUARTER_Q32 });
+    assert_eq!(refused(&network, input, output), "input and output overlap");
+}
 
-    let mut network = Network::default();
-    let input = network.tensor([2, 2, 3], 1.0, 0);
-    let output = network.tensor([2, 2, 3], 1.0, 0);
-    network.writer.step(Operator::MaxPool, &[input], output, &TableRecord { table: 0 });
-    assert_refused(&network, input, output, "another length");
-
-    for (kernel, stride) in [([0, 1], 1), ([1, 1], 0)] {
+#[test]
+fn numbers_of_inputs_are_checked() {
+    for (operator, inputs, expected) in [
+        (Operator::Table, 2, "it has another number of inputs than its operator takes"),
+        (Operator::Transpose, 0, "it takes one input"),
+        (Operator::Concat, 0, "the inputs do not add up to the output"),
+    ] {
         let mut network = Network::default();
         let input = network.tensor([2, 2, 3], 1.0, 0);
         let output = network.tensor([2, 2, 3], 1.0, 0);
-        let record = PoolRecord { window: window(kernel, stride, 1, 0), min: 0, max: 0, reserved: [0; 2] };
-        network.writer.step(Operator::MaxPool, &[input], output, &record);
-        assert_refused(&network, input, output, "at least 1");
+        network.writer.step(
+            operator,
+            &vec![input; inputs],
+            output,
+            &TransposeRecord { order: [0, 1, 2], reserved: 0 },
+        );
+        assert_eq!(refused(&network, input, output), expected);
     }
-
-    let mut network = Network::default();
-    let input = network.tensor([2, 2, 3], 1.0, 0);
-    let output = network.tensor([2, 2, 3], 1.0, 0);
-    let record =
-        ConvRecord { window: window([1, 1], 1, 1, 0), groups: 2, min: 0, max: 0, weights: 0, channels: 0 };
-    network.writer.step(Operator::Conv2dQ32, &[input], output, &record);
-    assert_refused(&network, input, output, "outside the weights");
-    network.writer.weights(&[QUARTER_Q32; 3]);
-    assert_refused(&network, input, output, "groups");
 }
