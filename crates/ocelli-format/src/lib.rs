@@ -1,6 +1,6 @@
 //! The packed model: one little-endian file that is used in place from flash. `docs/format.md` specifies it.
 //!
-//! [`Model::open`] checks the whole file once; [`Model`] is then a view without copies. The `alloc` feature adds [`ModelWriter`].
+//! [`Model::open`] checks the whole file once; [`Model`] is then a view without copies. The `alloc` feature adds `ModelWriter`.
 #![no_std]
 #![forbid(unsafe_code)]
 
