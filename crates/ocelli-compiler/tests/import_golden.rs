@@ -9,6 +9,7 @@ use import_common::{noise, shared_models};
 use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::graph::{Activation, Operator, TensorId};
 use ocelli_compiler::import::{self, Imported};
+use ocelli_compiler::simplify::simplify;
 
 /// The inputs of a sample as the graph takes them.
 fn inputs(imported: &Imported, golden: &Golden, sample: usize) -> Vec<Vec<f32>> {
@@ -56,19 +57,26 @@ fn run(imported: &Imported, model: &FloatModel, golden: &Golden, sample: usize) 
 /// What differs, if anything.
 fn check(path: &Path) -> Result<(), String> {
     let golden = golden::read(path);
-    let imported = import::load(&path.with_file_name(&golden.model)).map_err(|error| error.to_string())?;
+    let mut imported =
+        import::load(&path.with_file_name(&golden.model)).map_err(|error| error.to_string())?;
+    compare(&imported, &golden)?;
+    let done = simplify(&mut imported.graph);
+    compare(&imported, &golden).map_err(|error| format!("after {done:?}: {error}"))
+}
+
+fn compare(imported: &Imported, golden: &Golden) -> Result<(), String> {
     let model = FloatModel::new(&imported.graph).map_err(|error| error.to_string())?;
     let output = &golden.outputs[0];
     for sample in 0..golden.count {
         let expected = &output.samples[sample];
-        let mut found = run(&imported, &model, &golden, sample);
+        let mut found = run(imported, &model, golden, sample);
         if found.len() != expected.len() {
             return Err(format!("{} elements, expected {}", found.len(), expected.len()));
         }
         let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let mut tolerance = 1e-5 + 1e-4 * largest;
         if let Some(output) = imported.graph.tensor(imported.graph.outputs[0]).quantization {
-            if saturates_inside(&imported, &model, &golden, sample) {
+            if saturates_inside(imported, &model, golden, sample) {
                 continue;
             }
             // The float engine keeps what int8 rounds between operators.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use import_common::{assert_close, noise, repository, shared_models};
 use ocelli_compiler::float::{FloatModel, OnnxReference};
+use ocelli_compiler::graph::Operator;
 use ocelli_compiler::import::{self, Imported};
+use ocelli_compiler::simplify::simplify;
 
 fn load(path: &Path) -> Imported {
     import::load(path).unwrap_or_else(|error| panic!("{error}"))
@@ -22,15 +24,14 @@ fn run(imported: &Imported, input: &[f32]) -> Vec<f32> {
 fn compare_with_file(path: &Path) {
     let imported = load(path);
     assert!(!imported.int8, "{}", path.display());
+    let mut simplified = imported.clone();
+    simplify(&mut simplified.graph);
     let reference = OnnxReference::open(path).unwrap();
     for seed in 0..2 {
         let input = noise(seed, reference.input_dims().iter().product());
-        assert_close(
-            &run(&imported, &input),
-            &reference.run(&input).unwrap(),
-            1e-4,
-            &path.display().to_string(),
-        );
+        let expected = reference.run(&input).unwrap();
+        assert_close(&run(&imported, &input), &expected, 1e-4, &path.display().to_string());
+        assert_close(&run(&simplified, &input), &expected, 1e-4, &format!("{} simplified", path.display()));
     }
 }
 
@@ -76,5 +77,46 @@ fn shared_tflite_networks_import() {
         let input = noise(0, imported.inputs[0].dims.iter().product());
         let found = output.run(&imported.inputs[0].from_file(&input)).unwrap();
         assert!(found.iter().all(|value| value.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn constants_and_normalization_fold_into_convolutions() {
+    let nodes = |name: &str| {
+        let path = repository().join("tests/golden/onnx").join(format!("{name}.onnx"));
+        let mut graph = load(&path).graph;
+        simplify(&mut graph);
+        graph.nodes.iter().map(|node| node.operator.clone()).collect::<Vec<_>>()
+    };
+    // Before a convolution with a border the offset must stay: the border does not have it.
+    for (name, expected) in
+        [("conv_batch_normalization", 1), ("batch_normalization_conv", 2), ("torch_bn_linear_opset17", 1)]
+    {
+        let convolutions = nodes(name).iter().filter(|node| matches!(node, Operator::Conv2d(_))).count();
+        assert_eq!(convolutions, expected, "{name}");
+    }
+}
+
+#[test]
+fn networks_of_every_layout_simplify_to_the_same_nodes() {
+    let count = |path: &Path| {
+        let mut graph = load(path).graph;
+        simplify(&mut graph);
+        graph.nodes.iter().filter(|node| !matches!(node.operator, Operator::Reshape)).count()
+    };
+    let models: Vec<_> = shared_models("onnx").into_iter().chain(shared_models("tflite")).collect();
+    for family in [
+        "pretrainedResnet",
+        "vww_96_float",
+        "mobilenet_v2_0.35_96_cifar10_float",
+        "mobilenet_v1_0.25_224_float",
+    ] {
+        let layouts = [".nchw.onnx", ".nhwc.onnx", ".tflite"].map(|end| format!("{family}{end}"));
+        let counts: Vec<usize> = models
+            .iter()
+            .filter(|path| layouts.iter().any(|name| path.file_name().is_some_and(|own| *own == **name)))
+            .map(|path| count(path))
+            .collect();
+        assert!(counts.windows(2).all(|pair| pair[0] == pair[1]), "{family}: {counts:?}");
     }
 }

@@ -5,9 +5,11 @@
 
 mod activation;
 mod shape;
+mod summary;
 
 pub use activation::Activation;
 pub use shape::{Padding, Shape, Window};
+pub use summary::NodeSummary;
 
 /// Index of a tensor in [`Graph::tensors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
