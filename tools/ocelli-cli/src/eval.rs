@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let input = model.input();
     let shape = Shape::new(input.height.into(), input.width.into(), input.channels.into());
     let float = match &arguments.float {
-        Some(path) => Some(FloatModel::new(&network::load(path, &arguments.input_shape)?.graph)?),
+        Some(path) => Some(FloatModel::new(&network::load(path, &arguments.input_shape)?.imported.graph)?),
         None => None,
     };
     let data = arguments.options.open(&arguments.data, shape, arguments.classes.as_deref())?;

@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod files;
 mod input;
+mod inspect;
 mod network;
 mod progress;
 mod quantize;
@@ -25,6 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Inspect(inspect::Arguments),
     Quantize(quantize::Arguments),
     Eval(eval::Arguments),
     Run(run::Arguments),
@@ -32,6 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),

@@ -1,15 +1,36 @@
 //! Reading network files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use ocelli_compiler::import::{self, ImportOptions, Imported};
+use ocelli_compiler::import::{self, ImportError, ImportOptions, Imported};
+use ocelli_compiler::simplify::simplify;
 
-/// Reads a network.
-pub fn load(path: &Path, input_shape: &[usize]) -> Result<Imported> {
+/// A network, simplified.
+pub struct Network {
+    /// What the file holds.
+    pub imported: Imported,
+    /// What was simplified, a line each.
+    pub simplified: Vec<String>,
+}
+
+/// Why a network cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is a packed model.
+    #[error("{} is a packed model; give the ONNX or TFLite network that it was made of", .0.display())]
+    Packed(PathBuf),
+    /// The importer refuses it.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+}
+
+/// Reads and simplifies a network.
+pub fn load(path: &Path, input_shape: &[usize]) -> Result<Network, Error> {
     if std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(&ocelli_format::MAGIC)) {
-        bail!("{} is a packed model; give the ONNX or TFLite network that it was made of", path.display());
+        return Err(Error::Packed(path.to_owned()));
     }
     let options = ImportOptions { input_shape: (!input_shape.is_empty()).then(|| input_shape.to_vec()) };
-    Ok(import::load_with(path, &options)?)
+    let mut imported = import::load_with(path, &options)?;
+    let simplified = simplify(&mut imported.graph);
+    Ok(Network { imported, simplified })
 }

@@ -108,7 +108,7 @@ struct Summary {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let network = network::load(&arguments.network, &arguments.input_shape)?;
+    let network = network::load(&arguments.network, &arguments.input_shape)?.imported;
     let (graph, report) = if network.int8 {
         (as_it_is(&network, arguments)?, Vec::new())
     } else {

@@ -1,12 +1,12 @@
 //! Tables as all subcommands print them.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
-/// A table with a header; every column but the first `left` is aligned to the right.
+/// A table with a header, in Markdown, so that it can be pasted; every column but the first `left` is aligned to the right.
 pub fn table(header: &[&str], left: usize) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    table.load_style(ASCII_MARKDOWN).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -1,0 +1,219 @@
+//! `ocelli inspect`: what a network file or a packed model holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use ocelli::{Model, TensorInfo};
+use ocelli_compiler::graph::Shape;
+use ocelli_compiler::import::{Format, Imported, Problem};
+use ocelli_compiler::pack::AlignedBytes;
+use serde::Serialize;
+
+use crate::network;
+use crate::table::{grouped, table};
+
+/// Show what a network or a packed model holds: operators, shapes, MACs, weights, and everything that is not supported, with the remedy.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ocelli inspect model.onnx
+  ocelli inspect model.tflite --json
+  ocelli inspect model.ocelli")]
+pub struct Arguments {
+    /// An ONNX or TFLite network, or a packed model.
+    file: PathBuf,
+    /// The input's dimensions in the network's own order, batch included, where the file leaves some open.
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
+    input_shape: Vec<usize>,
+    /// Print JSON: a line a node (or step), then one for the file; problems as a line each.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    operator: String,
+    output: [usize; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    macs: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ProblemLine<'a> {
+    problem: &'a str,
+    node: Option<&'a str>,
+    operator: Option<&'a str>,
+    remedy: &'a str,
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let bytes = std::fs::read(&arguments.file)
+        .with_context(|| format!("cannot read {}", arguments.file.display()))?;
+    if bytes.starts_with(&ocelli_format::MAGIC) {
+        return packed(&arguments.file, &AlignedBytes::new(&bytes), arguments.json);
+    }
+    match network::load(&arguments.file, &arguments.input_shape) {
+        Ok(loaded) => source(&loaded, arguments.json),
+        Err(network::Error::Import(error)) if arguments.json => {
+            for Problem { node, operator, reason, remedy } in &error.problems {
+                let line = ProblemLine {
+                    problem: reason,
+                    node: node.as_deref(),
+                    operator: operator.as_deref(),
+                    remedy,
+                };
+                println!("{}", serde_json::to_string(&line)?);
+            }
+            Err(anyhow!("{} cannot be imported: {} problems", arguments.file.display(), error.problems.len()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn source(network: &network::Network, json: bool) -> Result<()> {
+    let Imported { graph, format, int8, .. } = &network.imported;
+    let rows: Vec<Row> = graph
+        .summary()
+        .into_iter()
+        .map(|node| Row {
+            name: node.name,
+            operator: node.operator,
+            output: axes(node.shape),
+            macs: Some(node.macs),
+            parameters: Some(node.parameters),
+        })
+        .collect();
+    let total = |value: fn(&Row) -> u64| rows.iter().map(value).sum::<u64>();
+    let macs = total(|row| row.macs.unwrap_or(0));
+    let parameters = total(|row| row.parameters.unwrap_or(0) as u64);
+    let kind = if *int8 { "int8" } else { "float" };
+    let format = match format {
+        Format::Onnx => "ONNX",
+        Format::TfLite => "TFLite",
+    };
+    let edges = |ids: &[ocelli_compiler::graph::TensorId]| -> Vec<String> {
+        ids.iter().map(|&id| format!("{} {}", graph.tensor(id).name, graph.tensor(id).shape)).collect()
+    };
+    let (inputs, outputs) = (edges(&graph.inputs), edges(&graph.outputs));
+    if json {
+        print_lines(&rows)?;
+        let line = serde_json::json!({
+            "name": graph.name, "format": format, "kind": kind, "inputs": inputs, "outputs": outputs,
+            "macs": macs, "parameters": parameters, "simplified": network.simplified,
+        });
+        println!("{line}");
+        return Ok(());
+    }
+    print_table(&rows);
+    println!(
+        "{}: {format}, {kind}, {} nodes, {} MACs, {} parameters",
+        graph.name,
+        rows.len(),
+        grouped(macs),
+        grouped(parameters)
+    );
+    println!("input {}; output {}", inputs.join(", "), outputs.join(", "));
+    for what in &network.simplified {
+        println!("simplified: {what}");
+    }
+    println!("every operator is supported");
+    Ok(())
+}
+
+fn packed(path: &Path, bytes: &AlignedBytes, json: bool) -> Result<()> {
+    let model = Model::open(bytes.bytes()).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    let rows: Vec<Row> = model
+        .steps()
+        .enumerate()
+        .map(|(index, step)| Row {
+            name: format!("step {index}"),
+            operator: step.operator.name().to_owned(),
+            output: model.tensor(step.output).map_or([0; 3], |tensor| axes(shape(tensor))),
+            macs: None,
+            parameters: None,
+        })
+        .collect();
+    let labels: Vec<&str> = model.labels().collect();
+    if json {
+        print_lines(&rows)?;
+        let line = serde_json::json!({
+            "name": model.name(), "format": "packed", "version": ocelli_format::VERSION, "target": model.target().name(),
+            "numerics": model.numerics().name(), "file_bytes": model.file_bytes(), "weight_bytes": model.weight_bytes(),
+            "arena_bytes": model.arena_bytes(), "macs": model.macs(), "labels": labels,
+            "input": axes(shape(model.input())), "output": axes(shape(model.output())),
+        });
+        println!("{line}");
+        return Ok(());
+    }
+    print_table(&rows);
+    println!(
+        "{}: packed, format {}, {} layout, {} arithmetic, {} MACs",
+        model.name(),
+        ocelli_format::VERSION,
+        model.target().name(),
+        model.numerics().name(),
+        grouped(u64::from(model.macs()))
+    );
+    println!(
+        "arena {} bytes, file {} bytes, of which weights and parameters {}",
+        grouped(model.arena_bytes() as u64),
+        grouped(model.file_bytes() as u64),
+        grouped(model.weight_bytes() as u64)
+    );
+    for (name, tensor) in [("input", model.input()), ("output", model.output())] {
+        println!("{name} {}, scale {}, zero point {}", shape(tensor), tensor.scale, tensor.zero_point);
+    }
+    if !labels.is_empty() {
+        println!("labels {}", labels.join(", "));
+    }
+    println!(
+        "pictures {}",
+        if model.preprocessing().is_some() {
+            "are converted by tables in the file"
+        } else {
+            "are not its input"
+        }
+    );
+    Ok(())
+}
+
+fn shape(tensor: &TensorInfo) -> Shape {
+    Shape::new(tensor.height.into(), tensor.width.into(), tensor.channels.into())
+}
+
+fn axes(shape: Shape) -> [usize; 3] {
+    [shape.height, shape.width, shape.channels]
+}
+
+fn print_lines(rows: &[Row]) -> Result<()> {
+    for row in rows {
+        println!("{}", serde_json::to_string(row)?);
+    }
+    Ok(())
+}
+
+fn print_table(rows: &[Row]) {
+    let costs = rows.iter().any(|row| row.macs.is_some());
+    let mut lines = table(
+        if costs {
+            &["name", "operator", "output", "MACs", "parameters"]
+        } else {
+            &["name", "operator", "output"]
+        },
+        3,
+    );
+    for row in rows {
+        let [height, width, channels] = row.output;
+        let mut cells = vec![row.name.clone(), row.operator.clone(), format!("{height}x{width}x{channels}")];
+        if costs {
+            cells.push(grouped(row.macs.unwrap_or(0)));
+            cells.push(grouped(row.parameters.unwrap_or(0) as u64));
+        }
+        lines.add_row(cells);
+    }
+    println!("{lines}");
+}
