@@ -2,13 +2,18 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ocelli::{Engine, Model, operator, test_bytes};
+use ocelli_compiler::calibrate::data::{DataOptions, Dataset};
 use ocelli_compiler::import;
 use ocelli_compiler::pack::{AlignedBytes, pack};
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::imported::imported;
+use ocelli_compiler::quantize::{Options, quantize};
+use ocelli_compiler::quantized::QuantizedGraph;
 use ocelli_format::{Metadata, Target};
 
 /// A packed model with its name.
@@ -75,25 +80,64 @@ pub fn root() -> PathBuf {
 pub fn import_int8(path: &Path) -> Result<PackedModel, String> {
     let network = import::load(path).map_err(|error| error.to_string())?;
     let graph = imported(&network.graph).map_err(|error| error.to_string())?;
-    let file = pack(&graph, &plan(&graph), Target::Portable, Metadata::default())
-        .map_err(|error| error.to_string())?;
-    Ok(PackedModel::new(&path.file_stem().unwrap_or_default().to_string_lossy(), &file))
+    packed(path, &graph)
 }
 
-/// The golden cases of one operator each, int8, but for those that are refused because they have two inputs.
+/// A float network, quantized on 16 samples of arbitrary numbers from -4 to 4.
+///
+/// # Errors
+/// Why it cannot be imported or quantized.
+pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
+    let network = import::load(path).map_err(|error| error.to_string())?;
+    let &[input] = network.graph.inputs.as_slice() else { return Err("it has not one input".to_owned()) };
+    let shape = network.graph.tensor(input).shape;
+    let samples = test_bytes(1).take(16 * shape.len()).map(|byte| f32::from(byte) / 32.0);
+    let mut file = tempfile::Builder::new().suffix(".f32").tempfile().map_err(|error| error.to_string())?;
+    let bytes: Vec<u8> = samples.flat_map(f32::to_le_bytes).collect();
+    file.write_all(&bytes).map_err(|error| error.to_string())?;
+    let data = Dataset::open(&[file.path().to_owned()], shape, &DataOptions::default())
+        .map_err(|error| error.to_string())?;
+    let quantized = quantize(&network.graph, &data, &Options::default(), &|_, _, _| {})
+        .map_err(|error| error.to_string())?;
+    packed(path, &quantized.graph)
+}
+
+fn packed(path: &Path, graph: &QuantizedGraph) -> Result<PackedModel, String> {
+    let file = pack(graph, &plan(graph), Target::Portable, Metadata::default())
+        .map_err(|error| error.to_string())?;
+    Ok(PackedModel::new(&name(path), &file))
+}
+
+/// The golden cases of one operator each, under both rules of requantization: int8 TFLite files as they are, and float ONNX files quantized.
+/// Cases that are refused, because they have two inputs for example, are left out.
 ///
 /// # Panics
-/// If the folder is not there, or few cases are left.
-pub fn single_operators() -> Vec<PackedModel> {
-    let folder = root().join("tests/golden/tflite_ops");
-    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.expect("an entry of the folder").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "tflite"))
-        .filter(|path| !path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_float")))
-        .collect();
+/// If the files are not there, or few cases are left.
+pub fn single_operators() -> &'static [PackedModel] {
+    static MODELS: OnceLock<Vec<PackedModel>> = OnceLock::new();
+    MODELS.get_or_init(|| {
+        let int8 = cases("tflite_ops", "tflite").into_iter().filter(|path| !name(path).ends_with("_float"));
+        let mut models: Vec<_> = int8.filter_map(|path| import_int8(&path).ok()).collect();
+        assert!(models.len() > 180, "only {} int8 cases", models.len());
+        let before = models.len();
+        models.extend(cases("onnx", "onnx").into_iter().filter_map(|path| quantize_float(&path).ok()));
+        assert!(models.len() - before > 180, "only {} float cases", models.len() - before);
+        let operators = models.iter().fold(0, |operators, packed| operators | packed.model().operators());
+        assert_eq!(operators, operator::ALL, "a case is missing for an operator");
+        models
+    })
+}
+
+fn cases(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/golden").join(folder);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry of the folder").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     paths.sort();
-    let models: Vec<_> = paths.iter().filter_map(|path| import_int8(path).ok()).collect();
-    assert!(models.len() > 180, "only {} of {} cases can be imported", models.len(), paths.len());
-    models
+    paths
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ocelli::operator;
 use ocelli_format::{Header, seal};
-use ocelli_machine_tests::{PackedModel, single_operators};
+use ocelli_machine_tests::{PackedModel, import_int8, quantize_float, root};
 use ocelli_machines::firmware::{Image, build};
 use ocelli_machines::qemu::run_image;
-use ocelli_machines::{MACHINES, elf};
+use ocelli_machines::{MACHINES, Machine, elf, machine};
 
 /// A packed model that claims to use every operator, so that the image holds them all.
 fn with_all_operators(packed: &PackedModel) -> PackedModel {
@@ -19,32 +19,45 @@ fn with_all_operators(packed: &PackedModel) -> PackedModel {
     PackedModel::new(&format!("{}_with_all_operators", packed.name), &bytes)
 }
 
+/// Checks the image of a model on a machine, and gives its bytes of flash without the model.
+fn check(packed: &PackedModel, machine: &'static Machine) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join(format!("{}.ocelli", packed.name));
+    fs::write(&file, packed.bytes()).expect("it can be written");
+    let inputs = packed.inputs(1);
+    fs::write(folder.path().join("inputs"), &inputs).expect("it can be written");
+    let image = build(machine, Image::Embedded(&file)).unwrap_or_else(|error| panic!("{error}"));
+    let contents = elf::read(&image).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(contents.panics, [""; 0], "{} on {}", packed.name, machine.name);
+
+    let outputs: Vec<i8> = packed.run_on_host(&inputs).iter().map(|value| value.cast_signed()).collect();
+    let best = outputs.iter().max();
+    let class = outputs.iter().position(|value| Some(value) == best).expect("there is an output");
+    let printed = run_image(machine, &image, folder.path(), Duration::from_secs(60));
+    let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(printed.trim(), format!("class {class}"), "{} on {}", packed.name, machine.name);
+    contents.flash_bytes - packed.bytes().len() as u64
+}
+
 #[test]
 fn images_do_not_panic_and_give_the_class() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let operators = single_operators();
-    let convolution =
-        operators.iter().find(|packed| packed.name == "conv_3x3_s2_same_even").expect("it is there");
-    for packed in [with_all_operators(convolution)] {
-        let file = folder.path().join(format!("{}.ocelli", packed.name));
-        fs::write(&file, packed.bytes()).expect("it can be written");
-        let inputs = packed.inputs(1);
-        fs::write(folder.path().join("inputs"), &inputs).expect("it can be written");
-        let outputs = packed.run_on_host(&inputs);
-        let best = outputs.iter().map(|value| value.cast_signed()).max();
-        let class = outputs.iter().position(|value| Some(value.cast_signed()) == best);
-        for machine in MACHINES {
-            let image = build(machine, Image::Embedded(&file)).unwrap_or_else(|error| panic!("{error}"));
-            let contents = elf::read(&image).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(contents.panics, [""; 0], "{} on {}", packed.name, machine.name);
-            let printed = run_image(machine, &image, folder.path(), Duration::from_secs(60));
-            let printed = printed.unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(
-                printed.trim(),
-                format!("class {}", class.expect("there is an output")),
-                "{}",
-                machine.name
-            );
-        }
+    let digits = quantize_float(&root().join("models/digits/mobilenet_v2_digits.onnx"));
+    let all = with_all_operators(&digits.unwrap_or_else(|error| panic!("{error}")));
+    for machine in MACHINES {
+        check(&all, machine);
     }
+}
+
+#[test]
+fn person_detection_fits_a_small_cortex_m0() {
+    let file = root().join("../shared/models/mlperf-tiny/vww_96_int8.tflite");
+    if !file.is_file() {
+        eprintln!("skipped: {} is not there", file.display());
+        return;
+    }
+    let vww = import_int8(&file).unwrap_or_else(|error| panic!("{error}"));
+    let code_bytes = check(&vww, machine("m0").expect("the table has it"));
+    let arena_bytes = vww.model().arena_bytes();
+    assert!(code_bytes <= 40 << 10, "{code_bytes} bytes of code");
+    assert!(arena_bytes <= 56_000, "{arena_bytes} bytes of arena");
 }
