@@ -11,7 +11,7 @@ use ocelli_compiler::pack::AlignedBytes;
 use serde::Serialize;
 
 use crate::network;
-use crate::table::{grouped, table};
+use crate::table::{grouped, short, table};
 
 /// Show what a network or a packed model holds: operators, shapes, MACs, weights, and everything that is not supported, with the remedy.
 #[derive(Args)]
@@ -208,7 +208,7 @@ fn print_table(rows: &[Row]) {
     );
     for row in rows {
         let [height, width, channels] = row.output;
-        let mut cells = vec![row.name.clone(), row.operator.clone(), format!("{height}x{width}x{channels}")];
+        let mut cells = vec![short(&row.name), row.operator.clone(), format!("{height}x{width}x{channels}")];
         if costs {
             cells.push(grouped(row.macs.unwrap_or(0)));
             cells.push(grouped(row.parameters.unwrap_or(0) as u64));

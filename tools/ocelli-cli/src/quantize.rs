@@ -16,7 +16,7 @@ use ocelli_format::Metadata;
 use serde::Serialize;
 
 use crate::progress::Progress;
-use crate::table::{grouped, table};
+use crate::table::{grouped, short, table};
 use crate::{data, files, network};
 
 /// Quantize a float network to int8 and pack it; an int8 TFLite network is packed as it is, byte for byte.
@@ -218,7 +218,7 @@ fn print(
         let mut rows = table(&["layer", "operation", "output", "MACs", "bytes", "SQNR dB", "saturated %"], 3);
         for layer in report {
             rows.add_row([
-                layer.name.clone(),
+                short(&layer.name),
                 layer.operation.clone(),
                 layer.shape.to_string(),
                 grouped(layer.macs),
@@ -239,7 +239,7 @@ fn print(
     println!(
         "arena {} bytes (busiest at `{}`), file {} bytes",
         grouped(layout.arena_bytes as u64),
-        graph.nodes.get(layout.busiest).map_or("", |node| &node.name),
+        graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name)),
         grouped(file_bytes as u64)
     );
     Ok(())

@@ -26,9 +26,28 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A node's name for a table: converters join the names of all that they fused with semicolons, of which the first says enough, and the end
+/// of a long path tells more than its start.
+pub fn short(name: &str) -> String {
+    const LONGEST: usize = 48;
+    let first = name.split(';').next().unwrap_or(name);
+    match first.chars().count().checked_sub(LONGEST) {
+        None | Some(0) => first.to_owned(),
+        Some(over) => format!("…{}", first.chars().skip(over + 1).collect::<String>()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{grouped, short};
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(short("a/b;c/d"), "a/b");
+        let long = "x".repeat(50) + "/end";
+        assert_eq!(short(&long).chars().count(), 48);
+        assert!(short(&long).starts_with('…') && short(&long).ends_with("x/end"));
+    }
 
     #[test]
     fn thousands_are_apart() {
