@@ -7,8 +7,10 @@ use std::path::Path;
 use import_common::{assert_close, noise, repository, shared_models};
 use ocelli_compiler::float::{FloatModel, OnnxReference};
 use ocelli_compiler::graph::Operator;
-use ocelli_compiler::import::{self, Imported};
+use ocelli_compiler::import::{self, ImportOptions, Imported};
 use ocelli_compiler::simplify::simplify;
+use rayon::prelude::*;
+use rten_onnx::onnx::{DataLocation, ModelProto, StringStringEntryProto};
 
 fn load(path: &Path) -> Imported {
     import::load(path).unwrap_or_else(|error| panic!("{error}"))
@@ -45,6 +47,66 @@ fn the_demo_network_computes_what_its_file_does() {
         22 + 15 + 3 + 1 + 1,
         "one node a convolution, clip, addition, mean and linear layer"
     );
+}
+
+#[test]
+fn a_float_model_runs_on_several_threads_at_once() {
+    let imported = load(&repository().join("models/digits/mobilenet_v2_digits.onnx"));
+    let model = FloatModel::new(&imported.graph).unwrap();
+    let inputs: Vec<Vec<f32>> = (0..24).map(|seed| noise(seed, 32 * 32)).collect();
+    let alone: Vec<Vec<f32>> = inputs.iter().map(|input| model.run(input).unwrap()).collect();
+    let together: Vec<Vec<f32>> = inputs.par_iter().map(|input| model.run(input).unwrap()).collect();
+    assert_eq!(alone, together);
+    let all = model.run_all(&inputs[0]).unwrap();
+    assert_eq!(all.len(), imported.graph.tensors.len());
+    for (tensor, values) in imported.graph.tensors.iter().zip(&all) {
+        assert_eq!(values.as_ref().map(Vec::len), Some(tensor.shape.len()), "{}", tensor.name);
+    }
+    assert_eq!(all[imported.graph.outputs[0].0].as_ref(), Some(&alone[0]));
+}
+
+#[test]
+fn an_open_input_shape_may_be_given() {
+    let path = repository().join("tests/golden/bad/dynamic_size.onnx");
+    let message = import::load(&path).unwrap_err().to_string();
+    assert!(message.contains("--input-shape"), "{message}");
+    let given = |shape: &[usize]| ImportOptions { input_shape: Some(shape.to_vec()) };
+    let imported = import::load_with(&path, &given(&[1, 3, 12, 10])).unwrap();
+    let shape = imported.graph.tensor(imported.graph.inputs[0]).shape;
+    assert_eq!((shape.height, shape.width, shape.channels), (12, 10, 3));
+    let message = import::load_with(&path, &given(&[1, 4, 12, 10])).unwrap_err().to_string();
+    assert!(message.contains("does not fit"), "{message}");
+}
+
+#[test]
+fn weights_in_a_file_beside_the_model_are_read() {
+    let inside = repository().join("tests/golden/onnx/conv_1x1.onnx");
+    let mut proto = ModelProto::parse_buf(&std::fs::read(&inside).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = vec![7; 12];
+    for tensor in &mut proto.graph.as_mut().unwrap().initializer {
+        let raw = tensor.raw_data.take().unwrap().into_inner();
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: Some(key.to_owned()),
+            value: Some(value),
+        };
+        tensor.data_location = Some(DataLocation::EXTERNAL);
+        tensor.external_data = vec![
+            entry("location", "weights.bin".to_owned()),
+            entry("offset", data.len().to_string()),
+            entry("length", raw.len().to_string()),
+        ];
+        data.extend(raw);
+    }
+    let outside = folder.path().join("network.onnx");
+    std::fs::write(&outside, proto.write_buf().unwrap()).unwrap();
+    std::fs::write(folder.path().join("weights.bin"), &data).unwrap();
+    let imported = load(&outside);
+    let input = noise(3, imported.inputs[0].dims.iter().product());
+    assert_eq!(run(&imported, &input), run(&load(&inside), &input));
+    std::fs::write(folder.path().join("weights.bin"), &data[..20]).unwrap();
+    let message = import::load(&outside).unwrap_err().to_string();
+    assert!(message.contains("weights.bin") && message.contains("20 bytes"), "{message}");
 }
 
 #[test]

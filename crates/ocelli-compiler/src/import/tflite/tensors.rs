@@ -190,7 +190,7 @@ impl<'a> TensorInfo<'a> {
         let values = shifted.collect::<Result<Vec<_>, _>>().map_err(|_| {
             self.refuse(
                 format!("uint8 weights that less their zero point {zero} do not fit 8 signed bits"),
-                "convert the float network with int8 quantization, or let Ocelli quantize it",
+                "convert the float network to int8, or give the float network to Ocelli to quantize",
             )
         })?;
         Ok((values, scales))
