@@ -1,5 +1,6 @@
 //! TFLite files: float32, int8 and uint8, dynamic-range and float16 weights.
 
+mod file;
 mod math;
 mod node;
 mod reader;
@@ -7,9 +8,8 @@ mod schema;
 mod tensors;
 mod windows;
 
+use self::file::{File, FileOperator};
 use self::node::{NodeView, Operand};
-use self::reader::Table;
-use self::schema::{model, operator, operator_code, subgraph};
 use self::tensors::TensorInfo;
 use super::builder::{Arrangement, Builder, Value};
 use super::constant::element_count;
@@ -76,85 +76,6 @@ pub(super) fn parse(bytes: &[u8], options: &ImportOptions) -> Result<Parsed, Vec
         slots: file.tensors.iter().map(|_| Slot::Open).collect(),
     };
     importer.run(&file, options)
-}
-
-/// Tensor indices as the file holds them.
-#[derive(Clone, Copy)]
-struct Indices<'a>(&'a [[u8; 4]]);
-
-impl<'a> Indices<'a> {
-    fn iter(self) -> impl Iterator<Item = i32> + use<'a> {
-        self.0.iter().map(|&index| i32::from_le_bytes(index))
-    }
-
-    fn get(self, place: usize) -> Option<i32> {
-        self.0.get(place).map(|&index| i32::from_le_bytes(index))
-    }
-}
-
-/// The parts of a file.
-struct File<'a> {
-    name: String,
-    tensors: Vec<TensorInfo<'a>>,
-    operators: Vec<FileOperator<'a>>,
-    inputs: Indices<'a>,
-    outputs: Indices<'a>,
-}
-
-/// One operator of the file.
-struct FileOperator<'a> {
-    /// The built-in name, or why there is none.
-    kind: Result<&'static str, String>,
-    inputs: Indices<'a>,
-    outputs: Indices<'a>,
-    options: Option<Table<'a>>,
-}
-
-impl<'a> File<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let root = Table::root(bytes)?;
-        let subgraphs = root.tables(model::SUBGRAPHS)?;
-        let &[graph] = subgraphs.as_slice() else {
-            return Err(Refusal::unsupported(format!(
-                "the file holds {} subgraphs, not one",
-                subgraphs.len()
-            )));
-        };
-        let buffers = root.tables(model::BUFFERS)?;
-        let tensors = graph.tables(subgraph::TENSORS)?;
-        let tensors = tensors.into_iter().map(|table| TensorInfo::read(table, &buffers, bytes));
-        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        let mut kinds = Vec::new();
-        for code in root.tables(model::OPERATOR_CODES)? {
-            // Old files have only the 8-bit code; new files keep 127 there where the code does not fit.
-            let old = i32::from(code.byte(operator_code::DEPRECATED_BUILTIN_CODE)?);
-            let number = old.max(code.int(operator_code::BUILTIN_CODE, 0)?);
-            let name = usize::try_from(number).ok().and_then(|number| schema::BUILTIN_NAMES.get(number));
-            kinds.push(match name {
-                Some(&"CUSTOM") => Err(code.text(operator_code::CUSTOM_CODE)?),
-                Some(&name) => Ok(name),
-                None => Err(format!("operator code {number}")),
-            });
-        }
-        let mut operators = Vec::new();
-        for table in graph.tables(subgraph::OPERATORS)? {
-            let index = table.int(operator::OPCODE_INDEX, 0)? as u32 as usize;
-            let kind = kinds.get(index).cloned();
-            operators.push(FileOperator {
-                kind: kind
-                    .ok_or_else(|| Refusal::malformed(format!("operator code {index} is not in the file")))?,
-                inputs: Indices(table.numbers(operator::INPUTS)?),
-                outputs: Indices(table.numbers(operator::OUTPUTS)?),
-                options: table.table(operator::BUILTIN_OPTIONS)?,
-            });
-        }
-        let inputs = Indices(graph.numbers(subgraph::INPUTS)?);
-        let outputs = Indices(graph.numbers(subgraph::OUTPUTS)?);
-        if inputs.0.is_empty() || outputs.0.is_empty() {
-            return Err(Refusal::malformed("the network has no input or no output"));
-        }
-        Ok(Self { name: graph.text(subgraph::NAME)?, tensors, operators, inputs, outputs })
-    }
 }
 
 impl<'a> Importer<'a> {
@@ -309,8 +230,8 @@ impl<'a> Importer<'a> {
         node: &FileOperator<'a>,
         operator: &'static str,
     ) -> Result<Option<Slot<'a>>, Refusal> {
-        let (Some(output), 1) = (node.outputs.get(0), node.outputs.0.len()) else {
-            return Err(Refusal::malformed(format!("{} outputs", node.outputs.0.len())));
+        let (Some(output), 1) = (node.outputs.get(0), node.outputs.len()) else {
+            return Err(Refusal::malformed(format!("{} outputs", node.outputs.len())));
         };
         let (_, output) = self.info(output)?;
         let slots = std::mem::take(&mut self.slots);
