@@ -12,6 +12,7 @@ use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
+use ocelli_compiler::simplify::simplify;
 use ocelli_compiler::quantize::{Options, quantize};
 use ocelli_format::{Metadata, Target};
 
@@ -133,7 +134,8 @@ fn main() -> Result<(), Failure> {
 
 fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<(), Failure> {
     let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(|name| folder.join(name)).collect() };
-    let graph = import::load(&folder.join(case.model))?.graph;
+    let mut graph = import::load(&folder.join(case.model))?.graph;
+    simplify(&mut graph);
     let shape = graph.tensor(graph.inputs[0]).shape;
     let preprocessing: Preprocessing = case.preprocessing.parse()?;
     let mut data_options =

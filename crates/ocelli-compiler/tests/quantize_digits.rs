@@ -10,6 +10,7 @@ use ocelli_compiler::graph::Graph;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
+use ocelli_compiler::simplify::simplify;
 use ocelli_compiler::quantize::{Options, Quantized, quantize};
 use ocelli_format::{Metadata, Target};
 
@@ -18,7 +19,9 @@ fn digits() -> PathBuf {
 }
 
 fn graph() -> Graph {
-    import::load(&digits().join("mobilenet_v2_digits.onnx")).unwrap().graph
+    let mut graph = import::load(&digits().join("mobilenet_v2_digits.onnx")).unwrap().graph;
+    simplify(&mut graph);
+    graph
 }
 
 fn pictures(graph: &Graph, folder: &str) -> Dataset {

@@ -5,6 +5,7 @@
 
 mod activations;
 mod build;
+mod constants;
 mod correct;
 pub mod imported;
 mod prepare;
@@ -152,6 +153,7 @@ pub fn quantize(
     check(graph, data)?;
     let float = FloatModel::new(graph)?;
     let samples = data.spread(options.samples.max(1));
+    let graph = &constants::fold(graph, &float, &data.input(0).map_err(CalibrationError::from)?)?;
     let statistics = ranges::collect(graph, &float, data, &samples, options.ranges, &|done, total| {
         progress(Stage::Ranges, done, total);
     })?;
