@@ -12,8 +12,8 @@ use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
-use ocelli_compiler::simplify::simplify;
 use ocelli_compiler::quantize::{Options, quantize};
+use ocelli_compiler::simplify::simplify;
 use ocelli_format::{Metadata, Target};
 
 /// A network and its data.

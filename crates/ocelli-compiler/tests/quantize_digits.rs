@@ -10,8 +10,8 @@ use ocelli_compiler::graph::Graph;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
-use ocelli_compiler::simplify::simplify;
 use ocelli_compiler::quantize::{Options, Quantized, quantize};
+use ocelli_compiler::simplify::simplify;
 use ocelli_format::{Metadata, Target};
 
 fn digits() -> PathBuf {

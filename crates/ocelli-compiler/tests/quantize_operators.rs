@@ -57,7 +57,7 @@ fn every_operator_survives_quantization() {
         let packed = packed.unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = evaluate(&packed, &FloatModel::new(&graph).unwrap(), &data, &|_, _| {}).unwrap();
         quantized_networks += 1;
-        if found.sqnr_db.is_nan() || found.sqnr_db < 20.0 {
+        if found.sqnr_db.is_nan() || found.sqnr_db < 24.0 {
             poor.push(format!("{name}: {:.1} dB", found.sqnr_db));
         }
     }

@@ -11,7 +11,8 @@ pub(super) fn fold(graph: &Graph, float: &FloatModel, input: &[f32]) -> Result<G
     let mut values = None;
     for node in &mut folded.nodes {
         let given = matches!(node.operator, Operator::Constant(_));
-        constant[node.output.0] = given || !node.inputs.is_empty() && node.inputs.iter().all(|id| constant[id.0]);
+        constant[node.output.0] =
+            given || !node.inputs.is_empty() && node.inputs.iter().all(|id| constant[id.0]);
         if given || !constant[node.output.0] {
             continue;
         }
