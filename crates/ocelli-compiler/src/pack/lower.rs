@@ -9,6 +9,7 @@ use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;
 use ocelli_kernels::elementwise::AddTfLite;
 
+use super::channels::{ConvChannels, out_of_range};
 use super::requantize::{Q32_SCALES, q32_channel, tflite_channel};
 use crate::graph::{Axis, Quantization, Window};
 use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
@@ -110,48 +111,11 @@ impl Lowering<'_, '_> {
     }
 
     fn conv(&mut self, conv: &QuantizedConv2d) -> Result<(), String> {
-        let (input, output) = (self.input(0), self.result());
         let channels = self.graph.tensor(self.node.output).shape.channels;
         let taps = conv.weights.len() / channels;
-        // The zero point of the input goes into the bias: sum(w * (x - z)) = sum(w * x) - z * sum(w).
-        let folded: Vec<i64> = conv
-            .bias
-            .iter()
-            .zip(conv.weights.chunks_exact(taps))
-            .map(|(&bias, weights)| {
-                let sum: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
-                i64::from(bias) - i64::from(input.zero_point) * sum
-            })
-            .collect();
-        let scales: Vec<f64> = conv
-            .weight_scales
-            .iter()
-            .map(|&scale| f64::from(input.scale) * f64::from(scale) / f64::from(output.scale))
-            .collect();
-        let channels_offset = match self.graph.numerics {
-            Numerics::Q32 => {
-                let mut parameters = Vec::with_capacity(channels);
-                for (channel, (&bias, &scale)) in folded.iter().zip(&scales).enumerate() {
-                    let parameter = q32_channel(scale, bias, output.zero_point)
-                        .ok_or_else(|| format!("output channel {channel}: {}", out_of_range(scale, bias)))?;
-                    let weights = &conv.weights[channel * taps..(channel + 1) * taps];
-                    let reach: i64 =
-                        weights.iter().map(|&weight| 128 * i64::from(weight.unsigned_abs())).sum();
-                    if i64::from(parameter.bias).abs() + reach > i64::from(i32::MAX) {
-                        return Err(format!("output channel {channel}: its accumulator can leave 32 bits"));
-                    }
-                    parameters.push(parameter);
-                }
-                self.writer.weights(parameters.as_slice())
-            }
-            Numerics::TfLite => {
-                let parameters: Vec<TfLiteChannel> = folded
-                    .iter()
-                    .zip(&scales)
-                    .map(|(&bias, &scale)| tflite_channel(scale, bias as i32))
-                    .collect();
-                self.writer.weights(parameters.as_slice())
-            }
+        let channels_offset = match ConvChannels::of(self.graph, self.node, conv)? {
+            ConvChannels::Q32(parameters) => self.writer.weights(parameters.as_slice()),
+            ConvChannels::TfLite(parameters) => self.writer.weights(parameters.as_slice()),
         };
         let depthwise = conv.is_depthwise(self.graph.tensor(self.node.inputs[0]).shape.channels);
         let tflite = self.graph.numerics == Numerics::TfLite;
@@ -343,12 +307,4 @@ fn kernel_window(window: &Window) -> Result<ocelli_kernels::Window, String> {
 
 fn narrow(value: usize) -> Result<u16, String> {
     u16::try_from(value).map_err(|_| format!("a size of {value} is above 65535"))
-}
-
-fn out_of_range(scale: f64, bias: i64) -> String {
-    format!(
-        "its scale {scale:.3e} is not within {:.1e}..{} or its bias {bias} leaves 32 bits; the output's range is too narrow or too wide \
-         for its weights",
-        Q32_SCALES.start, Q32_SCALES.end
-    )
 }

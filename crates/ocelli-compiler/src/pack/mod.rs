@@ -1,5 +1,6 @@
 //! From an int8 network to the packed file.
 
+pub(crate) mod channels;
 mod lower;
 pub mod requantize;
 

@@ -5,6 +5,7 @@
 
 mod activations;
 mod build;
+pub mod constant_channels;
 mod constants;
 mod correct;
 pub mod imported;
