@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
+from torch.nn import functional
 
 SIZE = 32
 CLASSES = (
@@ -24,7 +24,7 @@ def load(folder, split):
     folder = Path(folder)
     strips = sorted(p for p in folder.glob(f"{split}_??.*") if p.suffix in (".jpg", ".png"))
     if not strips:
-        raise SystemExit(f"{folder}: no {split}_NN.jpg or {split}_NN.png strips; give the folder with --data")
+        raise SystemExit(f"{folder}: no {split}_NN.jpg or .png strips; name their folder by --data")
     images = np.concatenate(
         [np.asarray(Image.open(p).convert("RGB")).reshape(-1, SIZE, SIZE, 3) for p in strips]
     )
@@ -48,7 +48,7 @@ class Augmented:
     def __init__(self, images, labels, batch, padding=4):
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         # Reflection wants a float type; float16 holds 0..255 exactly.
-        padded = F.pad(pixels.half(), (padding,) * 4, mode="reflect").to(torch.uint8)
+        padded = functional.pad(pixels.half(), (padding,) * 4, mode="reflect").to(torch.uint8)
         self.images = padded.permute(0, 2, 3, 1).contiguous()
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.batch, self.padding = batch, padding

@@ -19,7 +19,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import nn
 from torch.nn import functional
 
 import data
@@ -214,13 +213,14 @@ def evaluate(name, images, labels):
 
 def main():
     parser = argparse.ArgumentParser(description="Train the CIFAR-10 MobileNetV2.")
-    parser.add_argument("--data", default=HERE / "../../../shared/data/cifar10", help="folder of the strips")
+    strips = HERE / "../../../shared/data/cifar10"
+    parser.add_argument("--data", default=strips, help="folder of the strips")
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--minutes", type=float, help="end the schedule by the clock instead")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--export", action="store_true")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--export", action="store_true", help="write and test the ONNX file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.run.mkdir(parents=True, exist_ok=True)
