@@ -66,6 +66,9 @@ class Progress:
             return
         now = time.monotonic()
         took, self.last = now - self.last, now
+        if self.taken >= 20:
+            # A stall (a suspended process, a long test) says nothing of the steps to come.
+            took = min(took, 4 * self.pace)
         self.taken += 1
         # A plain mean at first, then a moving one.
         self.pace += max(1 / self.taken, 0.01) * (took - self.pace)
@@ -90,12 +93,18 @@ def accuracy(model, images, labels):
     return (torch.cat(answers).numpy() == labels).mean()
 
 
+def average_step(averages, values, count):
+    """Moving average whose window grows with `count`, so that it forgets the first weights."""
+    decay = min(AVERAGE_DECAY, (1 + int(count)) / (10 + int(count)))
+    torch.optim.swa_utils.get_ema_multi_avg_fn(decay)(averages, values, count)
+
+
 def build():
     """The model, and the moving average of its weights and batch-norm statistics."""
     model = MobileNetV2().to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         model,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY),
+        multi_avg_fn=average_step,
         use_buffers=True,
     )
     return model, average
