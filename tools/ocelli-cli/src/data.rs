@@ -11,9 +11,9 @@ use ocelli_compiler::graph::Shape;
 #[derive(Args)]
 pub struct Options {
     /// What a picture's bytes stand for: `unit` (byte / 255), `symmetric` (byte / 127.5 - 1), `raw` (the byte), `imagenet` (mean and
-    /// deviation), or SCALE,OFFSET (a scale a channel, then an offset a channel).
-    #[arg(long, value_name = "HOW", default_value = "unit")]
-    preprocess: Preprocessing,
+    /// deviation), or SCALE,OFFSET (a scale a channel, then an offset a channel). [default: unit]
+    #[arg(long, value_name = "HOW")]
+    preprocess: Option<Preprocessing>,
     /// The network's channels are blue, green, red.
     #[arg(long)]
     bgr: bool,
@@ -38,7 +38,12 @@ enum Raw {
 impl Options {
     /// What bytes stand for.
     pub fn preprocessing(&self) -> Preprocessing {
-        Preprocessing { bgr: self.bgr, ..self.preprocess.clone() }
+        Preprocessing { bgr: self.bgr, ..self.preprocess.clone().unwrap_or_default() }
+    }
+
+    /// Whether the user said what bytes stand for.
+    pub fn is_preprocessing_given(&self) -> bool {
+        self.preprocess.is_some() || self.bgr
     }
 
     /// Names of the classes; none if no file was given.
@@ -49,8 +54,14 @@ impl Options {
         Ok(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
     }
 
-    /// Opens a data set for inputs of a shape. `classes`: a file of the samples' classes.
-    pub fn open(&self, paths: &[PathBuf], shape: Shape, classes: Option<&Path>) -> Result<Dataset> {
+    /// Opens a data set for inputs of a shape. `classes`: a file of the samples' classes; `class_names`: what folders of a class are called.
+    pub fn open(
+        &self,
+        paths: &[PathBuf],
+        shape: Shape,
+        classes: Option<&Path>,
+        class_names: Vec<String>,
+    ) -> Result<Dataset> {
         let tile = match *self.tile {
             [] => None,
             [width, height] => Some([width, height]),
@@ -59,7 +70,7 @@ impl Options {
         let options = DataOptions {
             preprocessing: self.preprocessing(),
             labels: classes.map(Path::to_path_buf),
-            class_names: self.class_names()?,
+            class_names,
             raw: self.raw.map(|raw| match raw {
                 Raw::U8 => Element::U8,
                 Raw::I8 => Element::I8,

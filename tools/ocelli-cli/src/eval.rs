@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use ocelli::Model;
+use ocelli_compiler::calibrate::data::Dataset;
 use ocelli_compiler::evaluate::{accuracy, evaluate};
 use ocelli_compiler::float::FloatModel;
-use ocelli_compiler::graph::Shape;
+use ocelli_compiler::graph::{Quantization, Shape};
 use ocelli_compiler::pack::AlignedBytes;
 use serde::Serialize;
 
 use crate::progress::Progress;
 use crate::table::table;
-use crate::{data, network};
+use crate::{data, network, print};
 
 /// Measure a packed model on data: top-1, and agreement with the float network that it was made of.
 #[derive(Args)]
@@ -73,7 +74,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(path) => Some(FloatModel::new(&network::load(path, &arguments.input_shape)?.imported.graph)?),
         None => None,
     };
-    let data = arguments.options.open(&arguments.data, shape, arguments.classes.as_deref())?;
+    let mut names = arguments.options.class_names()?;
+    if names.is_empty() {
+        names = model.labels().map(str::to_owned).collect();
+    }
+    let data = arguments.options.open(&arguments.data, shape, arguments.classes.as_deref(), names)?;
+    check_preprocessing(&model, &data)?;
+    check_classes(&model, &data)?;
     let progress = Progress::new(!arguments.json);
     let progress = |done, total| progress.set("evaluating", done, total);
     let mut line = Line { model: model.name().to_owned(), samples: data.len(), ..Line::default() };
@@ -96,9 +103,38 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     print(&line, arguments.json)
 }
 
+/// Refuses pictures that would not reach the model as `ocelli run` feeds them.
+fn check_preprocessing(model: &Model<'_>, data: &Dataset) -> Result<()> {
+    let Some(packed) = model.preprocessing() else { return Ok(()) };
+    if data.bytes(0)?.is_none() {
+        return Ok(());
+    }
+    let input = model.input();
+    let given =
+        data.preprocessing().tables(Quantization { scale: input.scale, zero_point: input.zero_point });
+    let same = (0..usize::from(input.channels)).all(|channel| {
+        packed.table(channel) == given.tables.get(if given.tables.len() == 1 { 0 } else { channel })
+    });
+    if !same || packed.bgr != given.bgr {
+        bail!("the model was packed with another --preprocess or --bgr: give the same here");
+    }
+    Ok(())
+}
+
+/// Refuses classes that the model has no output for.
+fn check_classes(model: &Model<'_>, data: &Dataset) -> Result<()> {
+    let outputs = model.output().len();
+    match (0..data.len()).filter_map(|index| data.label(index)).max() {
+        Some(class) if class >= outputs => {
+            bail!("the data has a class {class}, the model has outputs for 0 to {}", outputs - 1)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn print(line: &Line, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string(line)?);
+        print::line(format_args!("{}", serde_json::to_string(line)?))?;
         return Ok(());
     }
     let mut rows = table(&["", "value"], 1);
@@ -116,6 +152,6 @@ fn print(line: &Line, json: bool) -> Result<()> {
     }
     add("agreement", line.agreement_percent, "%");
     add("SQNR of the outputs", line.sqnr_db, "dB");
-    println!("{rows}");
+    print::line(format_args!("{rows}"))?;
     Ok(())
 }

@@ -10,8 +10,8 @@ use ocelli_compiler::import::{Format, Imported, Problem};
 use ocelli_compiler::pack::AlignedBytes;
 use serde::Serialize;
 
-use crate::network;
 use crate::table::{grouped, short, table};
+use crate::{network, print};
 
 /// Show what a network or a packed model holds: operators, shapes, MACs, weights, and everything that is not supported, with the remedy.
 #[derive(Args)]
@@ -57,24 +57,27 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return packed(&arguments.file, &AlignedBytes::new(&bytes), arguments.json);
     }
     match network::load(&arguments.file, &arguments.input_shape) {
-        Ok(loaded) => source(&loaded, arguments.json),
+        Ok(loaded) => source(&arguments.file, &loaded, arguments.json),
         Err(network::Error::Import(error)) if arguments.json => {
-            for Problem { node, operator, reason, remedy } in &error.problems {
-                let line = ProblemLine {
-                    problem: reason,
-                    node: node.as_deref(),
-                    operator: operator.as_deref(),
-                    remedy,
-                };
-                println!("{}", serde_json::to_string(&line)?);
+            for problem in &error.problems {
+                print_problem(problem)?;
             }
-            Err(anyhow!("{} cannot be imported: {} problems", arguments.file.display(), error.problems.len()))
+            Err(anyhow!(
+                "cannot import {}: problems above: {}",
+                arguments.file.display(),
+                error.problems.len()
+            ))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn source(network: &network::Network, json: bool) -> Result<()> {
+fn print_problem(Problem { node, operator, reason, remedy }: &Problem) -> Result<()> {
+    let line = ProblemLine { problem: reason, node: node.as_deref(), operator: operator.as_deref(), remedy };
+    Ok(print::line(serde_json::to_string(&line)?)?)
+}
+
+fn source(path: &Path, network: &network::Network, json: bool) -> Result<()> {
     let Imported { graph, format, int8, .. } = &network.imported;
     let rows: Vec<Row> = graph
         .summary()
@@ -105,23 +108,37 @@ fn source(network: &network::Network, json: bool) -> Result<()> {
             "name": graph.name, "format": format, "kind": kind, "inputs": inputs, "outputs": outputs,
             "macs": macs, "parameters": parameters, "simplified": network.simplified,
         });
-        println!("{line}");
-        return Ok(());
+        print::line(format_args!("{line}"))?;
+        return ends(path, network, json);
     }
-    print_table(&rows);
-    println!(
+    print_table(&rows)?;
+    print::line(format_args!(
         "{}: {format}, {kind}, {} nodes, {} MACs, {} parameters",
         graph.name,
         rows.len(),
         grouped(macs),
         grouped(parameters)
-    );
-    println!("input {}; output {}", inputs.join(", "), outputs.join(", "));
+    ))?;
+    print::line(format_args!("input {}; output {}", inputs.join(", "), outputs.join(", ")))?;
     for what in &network.simplified {
-        println!("simplified: {what}");
+        print::line(format_args!("simplified: {what}"))?;
     }
-    println!("every operator is supported");
+    ends(path, network, json)?;
+    print::line("every operator is supported")?;
     Ok(())
+}
+
+/// Refuses a network that cannot be packed for its inputs and outputs.
+fn ends(path: &Path, network: &network::Network, json: bool) -> Result<()> {
+    match network.ends() {
+        Ok(_) => Ok(()),
+        Err(problem) => {
+            if json {
+                print_problem(&problem)?;
+            }
+            Err(anyhow!("cannot pack {}: {problem}", path.display()))
+        }
+    }
 }
 
 fn packed(path: &Path, bytes: &AlignedBytes, json: bool) -> Result<()> {
@@ -146,38 +163,43 @@ fn packed(path: &Path, bytes: &AlignedBytes, json: bool) -> Result<()> {
             "arena_bytes": model.arena_bytes(), "macs": model.macs(), "labels": labels,
             "input": axes(shape(model.input())), "output": axes(shape(model.output())),
         });
-        println!("{line}");
+        print::line(format_args!("{line}"))?;
         return Ok(());
     }
-    print_table(&rows);
-    println!(
+    print_table(&rows)?;
+    print::line(format_args!(
         "{}: packed, format {}, {} layout, {} arithmetic, {} MACs",
         model.name(),
         ocelli_format::VERSION,
         model.target().name(),
         model.numerics().name(),
         grouped(u64::from(model.macs()))
-    );
-    println!(
+    ))?;
+    print::line(format_args!(
         "arena {} bytes, file {} bytes, of which weights and parameters {}",
         grouped(model.arena_bytes() as u64),
         grouped(model.file_bytes() as u64),
         grouped(model.weight_bytes() as u64)
-    );
+    ))?;
     for (name, tensor) in [("input", model.input()), ("output", model.output())] {
-        println!("{name} {}, scale {}, zero point {}", shape(tensor), tensor.scale, tensor.zero_point);
+        print::line(format_args!(
+            "{name} {}, scale {}, zero point {}",
+            shape(tensor),
+            tensor.scale,
+            tensor.zero_point
+        ))?;
     }
     if !labels.is_empty() {
-        println!("labels {}", labels.join(", "));
+        print::line(format_args!("labels {}", labels.join(", ")))?;
     }
-    println!(
+    print::line(format_args!(
         "pictures {}",
         if model.preprocessing().is_some() {
             "are converted by tables in the file"
         } else {
             "are not its input"
         }
-    );
+    ))?;
     Ok(())
 }
 
@@ -191,12 +213,12 @@ fn axes(shape: Shape) -> [usize; 3] {
 
 fn print_lines(rows: &[Row]) -> Result<()> {
     for row in rows {
-        println!("{}", serde_json::to_string(row)?);
+        print::line(format_args!("{}", serde_json::to_string(row)?))?;
     }
     Ok(())
 }
 
-fn print_table(rows: &[Row]) {
+fn print_table(rows: &[Row]) -> Result<()> {
     let costs = rows.iter().any(|row| row.macs.is_some());
     let mut lines = table(
         if costs {
@@ -215,5 +237,5 @@ fn print_table(rows: &[Row]) {
         }
         lines.add_row(cells);
     }
-    println!("{lines}");
+    Ok(print::line(lines)?)
 }

@@ -7,6 +7,7 @@ mod files;
 mod input;
 mod inspect;
 mod network;
+mod print;
 mod progress;
 mod quantize;
 mod run;
@@ -41,10 +42,16 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on: `ocelli inspect model | head` is no failure.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             // What clap gives for wrong arguments: the caller's input was at fault.
             ExitCode::from(2)
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ocelli_compiler::import::{self, ImportError, ImportOptions, Imported};
+use ocelli_compiler::graph::TensorId;
+use ocelli_compiler::import::{self, ImportError, ImportOptions, Imported, Problem};
 use ocelli_compiler::simplify::simplify;
 
 /// A network, simplified.
@@ -11,6 +12,24 @@ pub struct Network {
     pub imported: Imported,
     /// What was simplified, a line each.
     pub simplified: Vec<String>,
+}
+
+impl Network {
+    /// The one input and the one output that a packed model has.
+    pub fn ends(&self) -> Result<[TensorId; 2], Problem> {
+        let graph = &self.imported.graph;
+        match (graph.inputs.as_slice(), graph.outputs.as_slice()) {
+            (&[input], &[output]) => Ok([input, output]),
+            (inputs, outputs) => Err(Problem::of_file(
+                format!(
+                    "the network has {} inputs and {} outputs, a packed model has one of each",
+                    inputs.len(),
+                    outputs.len()
+                ),
+                "export the network with one input and one output",
+            )),
+        }
+    }
 }
 
 /// Why a network cannot be read.

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use ocelli::Target;
 use ocelli_compiler::calibrate::ranges::RangeMethod;
 use ocelli_compiler::import::Imported;
 use ocelli_compiler::pack::pack;
-use ocelli_compiler::plan::{Plan, plan};
+use ocelli_compiler::plan::plan;
+use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{self, LayerReport, Stage};
 use ocelli_compiler::quantized::QuantizedGraph;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use crate::progress::Progress;
 use crate::table::{grouped, short, table};
-use crate::{data, files, network};
+use crate::{data, files, network, print};
 
 /// Quantize a float network to int8 and pack it; an int8 TFLite network is packed as it is, byte for byte.
 #[derive(Args)]
@@ -36,15 +37,16 @@ pub struct Arguments {
     /// The packed model to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// What the model will run on.
+    /// What the model will run on: portable, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or riscv32. One layout of
+    /// weights serves all of them so far: `portable`.
     #[arg(long, value_name = "NAME", default_value = "portable", value_parser = parse_target)]
     target: Target,
-    /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), or mse.
+    /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), or mse. [default: mse]
     #[arg(long, value_name = "METHOD", value_parser = parse_ranges)]
     ranges: Option<RangeMethod>,
-    /// Calibration inputs to use at most, spread over the data.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    samples: usize,
+    /// Calibration inputs to use at most, spread over the data. [default: 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    samples: Option<u64>,
     /// Leave the shift in that rounded weights cause.
     #[arg(long)]
     no_bias_correction: bool,
@@ -102,61 +104,88 @@ struct Summary {
     target: &'static str,
     numerics: &'static str,
     macs: u64,
+    /// Before constant channels were left out.
+    macs_before: u64,
+    constant_channels: usize,
     arena_bytes: usize,
     file_bytes: usize,
 }
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let network = network::load(&arguments.network, &arguments.input_shape)?.imported;
-    let (graph, report) = if network.int8 {
-        (as_it_is(&network, arguments)?, Vec::new())
-    } else {
-        from_float(&network, arguments)?
-    };
+    files::check_folder(&arguments.output)?;
+    let network = network::load(&arguments.network, &arguments.input_shape)?;
+    network.ends().map_err(|problem| anyhow!("cannot pack {}: {problem}", arguments.network.display()))?;
+    let network = network.imported;
+    let Quantized { mut graph, report, pictures } =
+        if network.int8 { as_it_is(&network, arguments)? } else { from_float(&network, arguments)? };
+    let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
+    let constant_channels = constant_channels::fold(&mut graph);
     let layout = plan(&graph);
     let input = graph.tensor(graph.input);
-    let is_picture = matches!(input.shape.channels, 1 | 3);
     let metadata = Metadata {
         name: graph.name.lines().next().unwrap_or_default().to_owned(),
         labels: arguments.data.class_names()?,
-        preprocessing: is_picture.then(|| arguments.data.preprocessing().tables(input.quantization)),
+        preprocessing: pictures.then(|| arguments.data.preprocessing().tables(input.quantization)),
         ..Metadata::default()
     };
     check_labels(&graph, &metadata)?;
     let file = pack(&graph, &layout, arguments.target, metadata)
         .with_context(|| format!("cannot pack {}", arguments.network.display()))?;
     files::write_whole(&arguments.output, &file)?;
-    print(arguments, &graph, &layout, &report, file.len())
+    let summary = Summary {
+        model: graph.name.clone(),
+        file: arguments.output.display().to_string(),
+        target: arguments.target.name(),
+        numerics: graph.numerics.name(),
+        macs: graph.nodes.iter().map(|node| graph.macs(node)).sum(),
+        macs_before: macs,
+        constant_channels,
+        arena_bytes: layout.arena_bytes,
+        file_bytes: file.len(),
+    };
+    let busiest = graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name));
+    print(&summary, &report, &busiest, arguments.json)
 }
 
-fn as_it_is(network: &Imported, arguments: &Arguments) -> Result<QuantizedGraph> {
-    if !arguments.calibrate.is_empty() {
-        bail!(
-            "{} is int8 already: it is packed as it is, leave --calibrate away",
-            arguments.network.display()
-        );
+/// An int8 network on its way.
+struct Quantized {
+    graph: QuantizedGraph,
+    report: Vec<LayerReport>,
+    /// Whether its inputs are pictures, so far as can be told.
+    pictures: bool,
+}
+
+fn as_it_is(network: &Imported, arguments: &Arguments) -> Result<Quantized> {
+    for (option, given) in [
+        ("--calibrate", !arguments.calibrate.is_empty()),
+        ("--ranges", arguments.ranges.is_some()),
+        ("--samples", arguments.samples.is_some()),
+        ("--no-bias-correction", arguments.no_bias_correction),
+    ] {
+        if given {
+            bail!("{} is int8 already and packed as it is: leave {option} away", arguments.network.display());
+        }
     }
-    imported(&network.graph).with_context(|| format!("cannot take {} as it is", arguments.network.display()))
+    let graph = imported(&network.graph)
+        .with_context(|| format!("cannot take {} as it is", arguments.network.display()))?;
+    Ok(Quantized { graph, report: Vec::new(), pictures: arguments.data.is_preprocessing_given() })
 }
 
-fn from_float(network: &Imported, arguments: &Arguments) -> Result<(QuantizedGraph, Vec<LayerReport>)> {
+fn from_float(network: &Imported, arguments: &Arguments) -> Result<Quantized> {
     let path = arguments.network.display();
     if arguments.calibrate.is_empty() {
         bail!(
             "{path} is a float network: give --calibrate with inputs like those it will see (a folder of pictures, .npy, .npz or raw files)"
         );
     }
-    let shape = match network.graph.inputs.as_slice() {
-        [input] => network.graph.tensor(*input).shape,
-        inputs => bail!("{path} has {} inputs; networks of one input are supported", inputs.len()),
-    };
-    let data = arguments.data.open(&arguments.calibrate, shape, None)?;
+    let shape = network.graph.tensor(network.graph.inputs[0]).shape;
+    let data = arguments.data.open(&arguments.calibrate, shape, None, arguments.data.class_names()?)?;
     let defaults = quantize::Options::default();
     let options = quantize::Options {
         ranges: arguments.ranges.unwrap_or(defaults.ranges),
         bias_correction: !arguments.no_bias_correction,
-        samples: arguments.samples,
+        samples: arguments.samples.map_or(defaults.samples, |samples| samples as usize),
         ..defaults
     };
     let progress = Progress::new(!arguments.json);
@@ -169,7 +198,7 @@ fn from_float(network: &Imported, arguments: &Arguments) -> Result<(QuantizedGra
         progress.set(name, done, total);
     })
     .with_context(|| format!("cannot quantize {path}"))?;
-    Ok((quantized.graph, quantized.report))
+    Ok(Quantized { graph: quantized.graph, report: quantized.report, pictures: data.bytes(0)?.is_some() })
 }
 
 fn check_labels(graph: &QuantizedGraph, metadata: &Metadata) -> Result<()> {
@@ -180,23 +209,8 @@ fn check_labels(graph: &QuantizedGraph, metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-fn print(
-    arguments: &Arguments,
-    graph: &QuantizedGraph,
-    layout: &Plan,
-    report: &[LayerReport],
-    file_bytes: usize,
-) -> Result<()> {
-    let summary = Summary {
-        model: graph.name.clone(),
-        file: arguments.output.display().to_string(),
-        target: arguments.target.name(),
-        numerics: graph.numerics.name(),
-        macs: graph.nodes.iter().map(|node| graph.macs(node)).sum(),
-        arena_bytes: layout.arena_bytes,
-        file_bytes,
-    };
-    if arguments.json {
+fn print(summary: &Summary, report: &[LayerReport], busiest: &str, json: bool) -> Result<()> {
+    if json {
         for layer in report {
             let shape = [layer.shape.height, layer.shape.width, layer.shape.channels];
             let LayerReport { name, operation, macs, weight_bytes, sqnr_db, saturation_percent, .. } = layer;
@@ -209,9 +223,9 @@ fn print(
                 sqnr_db: sqnr_db.is_finite().then_some(*sqnr_db),
                 saturation_percent: *saturation_percent,
             };
-            println!("{}", serde_json::to_string(&line)?);
+            print::line(format_args!("{}", serde_json::to_string(&line)?))?;
         }
-        println!("{}", serde_json::to_string(&summary)?);
+        print::line(format_args!("{}", serde_json::to_string(summary)?))?;
         return Ok(());
     }
     if !report.is_empty() {
@@ -227,20 +241,27 @@ fn print(
                 format!("{:.2}", layer.saturation_percent),
             ]);
         }
-        println!("{rows}");
+        print::line(format_args!("{rows}"))?;
     }
-    println!(
+    if summary.constant_channels > 0 {
+        print::line(format_args!(
+            "{} channels provably never change or matter and were left out: {} MACs become {}",
+            grouped(summary.constant_channels as u64),
+            grouped(summary.macs_before),
+            grouped(summary.macs)
+        ))?;
+    }
+    print::line(format_args!(
         "{}: {} MACs, {} arithmetic, {} layout",
         summary.file,
         grouped(summary.macs),
         summary.numerics,
         summary.target
-    );
-    println!(
-        "arena {} bytes (busiest at `{}`), file {} bytes",
-        grouped(layout.arena_bytes as u64),
-        graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name)),
-        grouped(file_bytes as u64)
-    );
+    ))?;
+    print::line(format_args!(
+        "arena {} bytes (busiest at `{busiest}`), file {} bytes",
+        grouped(summary.arena_bytes as u64),
+        grouped(summary.file_bytes as u64)
+    ))?;
     Ok(())
 }

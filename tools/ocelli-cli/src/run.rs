@@ -11,8 +11,8 @@ use ocelli_compiler::pack::AlignedBytes;
 use ocelli_machines::{MACHINES, Machine, machine, qemu};
 use serde::Serialize;
 
-use crate::input;
 use crate::table::{grouped, table};
+use crate::{input, print};
 
 /// Run a packed model on pictures: the same bytes on the host and on every machine.
 #[derive(Args)]
@@ -33,8 +33,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PLACE", default_value = "host")]
     on: Place,
     /// How many classes to show for each input.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    top: usize,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    top: u64,
     /// Print a JSON object a line: one for each input, then one for the run.
     #[arg(long)]
     json: bool,
@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let answers: Vec<Answer> = inputs
         .iter()
         .zip(outputs.chunks_exact(length))
-        .map(|(input, output)| answer(&model, &input.name, output, arguments.top))
+        .map(|(input, output)| answer(&model, &input.name, output, arguments.top as usize))
         .collect();
     let summary = Summary {
         model: model.name().to_owned(),
@@ -190,9 +190,9 @@ fn answer(model: &Model<'_>, input: &str, output: &[i8], top: usize) -> Answer {
 fn print(answers: &[Answer], summary: &Summary, json: bool) -> Result<()> {
     if json {
         for answer in answers {
-            println!("{}", serde_json::to_string(answer)?);
+            print::line(format_args!("{}", serde_json::to_string(answer)?))?;
         }
-        println!("{}", serde_json::to_string(summary)?);
+        print::line(format_args!("{}", serde_json::to_string(summary)?))?;
         return Ok(());
     }
     let mut rows = table(&["input", "class", "score"], 2);
@@ -203,13 +203,16 @@ fn print(answers: &[Answer], summary: &Summary, json: bool) -> Result<()> {
             rows.add_row([input, &name, &format!("{:.4}", class.score)]);
         }
     }
-    println!("{rows}");
-    println!(
+    print::line(format_args!("{rows}"))?;
+    print::line(format_args!(
         "{} on {}: {} inferences, arena {} bytes",
         summary.model, summary.on, summary.inferences, summary.arena_bytes
-    );
+    ))?;
     if let (Some(instructions), Some(stack)) = (summary.instructions, summary.stack_bytes) {
-        println!("{} instructions an inference, stack {stack} bytes", grouped(instructions));
+        print::line(format_args!(
+            "{} instructions an inference, stack {stack} bytes",
+            grouped(instructions)
+        ))?;
     }
     Ok(())
 }

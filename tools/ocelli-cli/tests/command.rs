@@ -186,6 +186,10 @@ fn bad_input_is_named_and_nothing_is_written() {
         &quantize(NETWORK, &["--calibrate", CALIBRATION, "--labels", &labels, "--samples", "4"]),
         &["2 classes", "10 outputs"],
     );
+    assert_names(
+        &refused(&["quantize", NETWORK, "-o", &path("absent/out.ocelli")]),
+        &["no folder", "absent"],
+    );
     assert!(!Path::new(&output).exists(), "a refused call wrote a file");
     let names: Vec<String> = std::fs::read_dir(folder.path())
         .expect("the folder")
@@ -193,6 +197,48 @@ fn bad_input_is_named_and_nothing_is_written() {
         .filter(|name| name.starts_with(".tmp"))
         .collect();
     assert!(names.is_empty(), "temporary files are left: {names:?}");
+}
+
+#[test]
+fn eval_refuses_what_would_give_a_wrong_figure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = quantized(folder.path());
+    let held_out = "models/digits/pictures/held-out";
+    assert_names(&refused(&["eval", &model, "--data", held_out]), &["--preprocess"]);
+    assert_names(
+        &refused(&["eval", &model, "--data", PICTURE, "--preprocess", "symmetric"]),
+        &["no classes"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_packed_model_is_as_readable_as_any_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, b"").expect("it is written");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode();
+    assert_eq!(mode(Path::new(&quantized(folder.path()))), mode(&plain));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ocelli"))
+        .args(["inspect", NETWORK])
+        .current_dir(root())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
