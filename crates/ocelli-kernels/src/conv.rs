@@ -2,6 +2,7 @@
 
 use core::num::NonZero;
 
+use crate::map::Taps;
 use crate::{Map, Requantize, Window};
 
 /// A convolution's window and weights.
@@ -39,7 +40,10 @@ impl Conv2d<'_> {
         let taps_of_block = taps.checked_mul(NonZero::new(BLOCK)?)?.get();
         let taps_of_group = taps.checked_mul(outputs)?.get();
         let (inputs, outputs, taps) = (inputs.get(), outputs.get(), taps.get());
+        let vertical = self.window.taps(0, y, input.height)?;
         for (x, pixel) in output.chunks_exact_mut(pixel_length.get()).enumerate() {
+            let horizontal = self.window.taps(1, x, input.width)?;
+            let seen = self.seen_by_one_tap(input, [vertical, horizontal])?;
             let groups = pixel
                 .chunks_exact_mut(outputs)
                 .zip(channels.chunks_exact(outputs))
@@ -53,7 +57,16 @@ impl Conv2d<'_> {
                     // A block that is not full computes its first channel again rather than branch in the loop.
                     let mut next = || rows.next().unwrap_or(first);
                     let weights = [first, next(), next(), next()];
-                    let sums = self.accumulate(input, [y, x], group * inputs, inputs, weights)?;
+                    let sums = match seen {
+                        Some(values) => {
+                            let mut sums = [0; BLOCK];
+                            add_products(&mut sums, values, weights, 0)?;
+                            sums
+                        }
+                        None => {
+                            self.accumulate(input, [vertical, horizontal], group * inputs, inputs, weights)?
+                        }
+                    };
                     for ((value, channel), sum) in pixel.iter_mut().zip(channels).zip(sums) {
                         *value = rule.finish(channel, R::bias(channel).wrapping_add(sum));
                     }
@@ -63,19 +76,33 @@ impl Conv2d<'_> {
         Some(())
     }
 
+    /// The pixel that a 1x1 window of one group sees, so that it is looked up once for all output channels; `None` inside for other
+    /// windows and on the border.
+    #[inline]
+    fn seen_by_one_tap<'m>(
+        &self,
+        input: &Map<'m>,
+        [vertical, horizontal]: [Taps; 2],
+    ) -> Option<Option<&'m [i8]>> {
+        let one = self.window.kernel == [1, 1] && self.groups == 1;
+        if !one || vertical.first == vertical.end || horizontal.first == horizontal.end {
+            return Some(None);
+        }
+        let start = horizontal.start.wrapping_mul(input.channels);
+        Some(Some(input.row(vertical.start)?.get(start..)?.get(..input.channels)?))
+    }
+
     /// `sum(weight * input)` for a block of output channels at one output pixel; `weights` are the taps of each channel.
     #[inline]
     fn accumulate(
         &self,
         input: &Map<'_>,
-        [y, x]: [usize; 2],
+        [vertical, horizontal]: [Taps; 2],
         first_channel: usize,
         channels: usize,
         weights: [&[i8]; BLOCK],
     ) -> Option<[i32; BLOCK]> {
         let kernel_row = usize::from(self.window.kernel[1]) * channels;
-        let vertical = self.window.taps(0, y, input.height)?;
-        let horizontal = self.window.taps(1, x, input.width)?;
         let zero_point = i32::from(input.zero_point);
         let mut sums = [0i32; BLOCK];
 

@@ -1,5 +1,6 @@
 //! Depthwise convolution: each input channel makes its own output channels.
 
+use crate::map::Taps;
 use crate::{Map, Requantize, Window};
 
 /// A depthwise convolution's window and weights.
@@ -31,7 +32,9 @@ impl DepthwiseConv2d<'_> {
         if channels.is_empty() || input.channels.checked_mul(self.channel_multiplier)? != channels.len() {
             return None;
         }
+        let vertical = self.window.taps(0, y, input.height)?;
         for (x, pixel) in output.chunks_exact_mut(channels.len()).enumerate() {
+            let horizontal = self.window.taps(1, x, input.width)?;
             let blocks = pixel.chunks_mut(BLOCK).zip(channels.chunks(BLOCK));
             for (block, (pixel, channels_of_block)) in blocks.enumerate() {
                 let mut sums = [0i32; BLOCK];
@@ -39,7 +42,13 @@ impl DepthwiseConv2d<'_> {
                     *sum = R::bias(channel);
                 }
                 let first = block * BLOCK;
-                self.accumulate(input, [y, x], first..first + pixel.len(), channels.len(), &mut sums)?;
+                self.accumulate(
+                    input,
+                    [vertical, horizontal],
+                    first..first + pixel.len(),
+                    channels.len(),
+                    &mut sums,
+                )?;
                 for ((value, channel), sum) in pixel.iter_mut().zip(channels_of_block).zip(sums) {
                     *value = rule.finish(channel, sum);
                 }
@@ -53,13 +62,11 @@ impl DepthwiseConv2d<'_> {
     fn accumulate(
         &self,
         input: &Map<'_>,
-        [y, x]: [usize; 2],
+        [vertical, horizontal]: [Taps; 2],
         range: core::ops::Range<usize>,
         outputs: usize,
         sums: &mut [i32; BLOCK],
     ) -> Option<()> {
-        let vertical = self.window.taps(0, y, input.height)?;
-        let horizontal = self.window.taps(1, x, input.width)?;
         let padding = i32::from(input.zero_point);
         let kernel_width = usize::from(self.window.kernel[1]);
         for tap_y in 0..usize::from(self.window.kernel[0]) {
