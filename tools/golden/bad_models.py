@@ -49,6 +49,50 @@ def small_conv(c, shape=(1, 3, 6, 6)):
     return c.node("Conv", c.input(shape), c.weights(4, 3, 3, 3), c.weights(4))
 
 
+def empty_constants():
+    """Tensors without elements whose other axes overflow: constants of the file, and what is folded from bounded ones."""
+
+    def empty(c, *dims):
+        name = c.fresh("constant")
+        c.constants.append(TensorProto(name=name, data_type=TensorProto.FLOAT, dims=dims, raw_data=b""))
+        return name
+
+    def integers(c, *values):
+        return c.constant(values, np.int64)
+
+    def case(name, build, *names):
+        def with_build(c):
+            x = c.input((1, 3, 6, 6))
+            build(c)
+            return c.node("Relu", x)
+
+        save(
+            onnx_model(name, with_build), name + ".onnx", "an empty tensor whose other axes are absurd", "more than", *names
+        )
+
+    def slice_of(c):
+        c.node("Slice", empty(c, 0, 2**61), integers(c, 0), integers(c, 1), integers(c, 0))
+
+    def flattened(c):
+        c.node("Flatten", empty(c, 2**40, 2**40, 0), axis=2)
+
+    def gathered(c):
+        c.node("Gather", empty(c, 0, 4, 2**22), integers(c, *[0] * 64), axis=1)
+
+    def broadcast(c):
+        c.node("Mul", empty(c, 0, 2**24, 1), empty(c, 1, 0, 1, 2**24))
+
+    case("empty_slice", slice_of, "constant_1")
+    case("empty_gather", lambda c: c.node("Gather", empty(c, 0, 4, 2**40, 2**40), integers(c, 0), axis=1), "constant_1")
+    case("empty_concat", lambda c: c.node("Concat", empty(c, 0, 2**62), empty(c, 0, 2**62), axis=1), "constant_1")
+    case("empty_transpose", lambda c: c.node("Transpose", empty(c, 0, 2**62, 2**62)), "constant_1")
+    case("empty_flatten", flattened, "constant_1")
+    case("empty_reshape", lambda c: c.node("Reshape", empty(c, 3, 0), integers(c, 2**30, 0)), "Reshape_0")
+    case("empty_concat_result", lambda c: c.node("Concat", *[empty(c, 0, 2**24)] * 4, axis=1), "Concat_0")
+    case("empty_gather_result", gathered, "Gather_0")
+    case("empty_mul_result", broadcast, "Mul_0")
+
+
 def onnx_cases():
     def lstm(c):
         x = c.input((5, 1, 4))
@@ -206,6 +250,7 @@ def onnx_cases():
         "an initializer whose shape would not fit memory: do not allocate by it",
         "constant_1|Conv_0",
     )
+    empty_constants()
     model = onnx_model("negative_size", short_data)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = -6
     save(model, "negative_size.onnx", "a negative size", "input_0|Conv_0")

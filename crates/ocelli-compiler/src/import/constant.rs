@@ -6,7 +6,7 @@ use super::layout::strides;
 /// More elements than any tensor of a microcontroller's network has; a larger one is a damaged or hostile file.
 pub(super) const MAX_ELEMENTS: usize = 1 << 25;
 
-/// A constant in the file's row-major order.
+/// A constant in the file's row-major order. Its dimensions have passed [`bounded_count`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Constant {
     pub dims: Vec<usize>,
@@ -24,19 +24,27 @@ pub(super) enum Data {
     Int(Vec<i64>),
 }
 
-/// Number of elements of these dimensions, refused where it is zero or absurd.
-pub(super) fn element_count(dims: &[usize]) -> Result<usize, Refusal> {
-    let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
-    match count {
-        Some(0) => Err(Refusal::new(
-            format!("shape {dims:?} has an axis of size 0"),
-            "give every axis a size of at least 1",
-        )),
-        Some(count) if count <= MAX_ELEMENTS => Ok(count),
+/// Number of elements of these dimensions, refused where it is absurd. An empty tensor is legal (no axes to reduce, no region of
+/// interest), but its other axes are bounded all the same: strides and products of some of the axes are computed without checks.
+pub(super) fn bounded_count(dims: &[usize]) -> Result<usize, Refusal> {
+    let bound = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim.max(1)));
+    match bound {
+        Some(count) if count <= MAX_ELEMENTS => Ok(if dims.contains(&0) { 0 } else { count }),
         _ => Err(Refusal::new(
             format!("shape {dims:?} has more than {MAX_ELEMENTS} elements"),
             "use a smaller network, or export the file again if it is damaged",
         )),
+    }
+}
+
+/// As [`bounded_count`], where an empty tensor is refused too.
+pub(super) fn element_count(dims: &[usize]) -> Result<usize, Refusal> {
+    match bounded_count(dims)? {
+        0 => Err(Refusal::new(
+            format!("shape {dims:?} has an axis of size 0"),
+            "give every axis a size of at least 1",
+        )),
+        count => Ok(count),
     }
 }
 

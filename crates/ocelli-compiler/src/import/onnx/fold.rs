@@ -1,6 +1,6 @@
 //! Arithmetic on constants: exporters compute shapes and fold scales in the graph; all of it is known at conversion.
 
-use super::super::constant::{Constant, Data, broadcast_dims, element_count};
+use super::super::constant::{Constant, Data, bounded_count, broadcast_dims, element_count};
 use super::super::error::Refusal;
 use super::node::{Entry, NodeView};
 use super::quantization;
@@ -126,9 +126,7 @@ fn binary(operator: &str, left: &Constant, right: &Constant) -> Result<Constant,
     let dims = broadcast_dims(&left.dims, &right.dims).ok_or_else(|| {
         Refusal::malformed(format!("shapes {:?} and {:?} do not match", left.dims, right.dims))
     })?;
-    if !dims.contains(&0) {
-        element_count(&dims)?;
-    }
+    bounded_count(&dims)?;
     let mismatch = || Refusal::malformed("shapes that do not match");
     let (left, right) =
         (left.broadcast(&dims).ok_or_else(mismatch)?, right.broadcast(&dims).ok_or_else(mismatch)?);
@@ -210,9 +208,7 @@ fn gather(node: &NodeView<'_>, data: &Constant, indices: &Constant) -> Result<Co
     let picks = indices.ints()?.iter().map(|&index| node.axis(index, size)).collect::<Result<Vec<_>, _>>()?;
     let mut dims = data.dims.clone();
     dims.splice(axis..=axis, indices.dims.iter().copied());
-    if !dims.contains(&0) {
-        element_count(&dims)?;
-    }
+    bounded_count(&dims)?;
     let inner: usize = data.dims[axis + 1..].iter().product();
     let outer: usize = data.dims[..axis].iter().product();
     let places: Vec<usize> = (0..outer)
@@ -277,9 +273,7 @@ fn concat(node: &NodeView<'_>, operands: &[Option<&Constant>]) -> Result<Constan
     }
     let mut dims = first.dims.clone();
     dims[axis] = parts.iter().map(|part| part.dims[axis]).sum();
-    if !dims.contains(&0) {
-        element_count(&dims)?;
-    }
+    bounded_count(&dims)?;
     let outer: usize = dims[..axis].iter().product();
     let rows = |part: &Constant| part.dims[axis..].iter().product::<usize>();
     if let Some(all) = parts.iter().map(|part| part.ints().ok()).collect::<Option<Vec<_>>>() {

@@ -1,6 +1,7 @@
 //! Operators that only change how a tensor is seen, and concatenation.
 
 use super::super::builder::Value;
+use super::super::constant::bounded_count;
 use super::super::error::Refusal;
 use super::super::layout::Layout;
 use super::Importer;
@@ -70,12 +71,13 @@ fn reshape_dims(node: &NodeView<'_>, dims: &[usize], target: &[i64]) -> Result<V
     match open {
         Some(axis) => {
             result[axis] = total.checked_div(known).filter(|size| size * known == total).ok_or_else(bad)?;
-            Ok(result)
         }
         // A batch of more than one is refused at the input; exporters may still have written the batch they saw.
-        None if known == total => Ok(result),
-        None => Err(bad()),
+        None if known == total => {}
+        None => return Err(bad()),
     }
+    bounded_count(&result)?;
+    Ok(result)
 }
 
 /// The order of axes of a `Transpose`.

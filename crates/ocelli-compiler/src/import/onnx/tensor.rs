@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use half::{bf16, f16};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 
-use super::super::constant::{Constant, element_count};
+use super::super::constant::{Constant, bounded_count};
 use super::super::error::Refusal;
 
 /// Decodes a tensor; `folder` is where external data lies.
@@ -15,8 +15,7 @@ pub(super) fn decode(tensor: &TensorProto, folder: &Path) -> Result<Constant, Re
         .iter()
         .map(|&dim| usize::try_from(dim).map_err(|_| Refusal::malformed(format!("a size of {dim}"))))
         .collect::<Result<Vec<_>, _>>()?;
-    // An empty tensor is legal (no axes to reduce, no region of interest).
-    let count = if dims.contains(&0) { 0 } else { element_count(&dims)? };
+    let count = bounded_count(&dims)?;
     let data_type = tensor.data_type.unwrap_or(DataType(0));
     let external = tensor.data_location == Some(DataLocation::EXTERNAL);
     let raw = match &tensor.raw_data {

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::super::constant::{Constant, element_count};
+use super::super::constant::{Constant, bounded_count, element_count};
 use super::super::error::Refusal;
 use super::reader::Table;
 use super::schema::{buffer, kind, quantization, tensor};
@@ -68,9 +68,7 @@ impl<'a> TensorInfo<'a> {
         let sizes: Vec<i32> = self.shape.iter().map(|&size| i32::from_le_bytes(size)).collect();
         let dims: Result<Vec<usize>, _> = sizes.iter().map(|&size| usize::try_from(size)).collect();
         let dims = dims.map_err(|_| self.damaged(format!("a negative size in its shape {sizes:?}")))?;
-        if !dims.contains(&0) {
-            element_count(&dims).map_err(|refusal| self.damaged(refusal.reason))?;
-        }
+        bounded_count(&dims).map_err(|refusal| self.damaged(refusal.reason))?;
         Ok(dims)
     }
 
