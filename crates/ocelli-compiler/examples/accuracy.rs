@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
         data: &["data/vww/vww01_open.png"],
         labels: Some("data/vww/vww01_open_labels.u8"),
         preprocessing: "unit",
-        tile: None,
+        tile: Some([96, 96]),
     },
     Case {
         name: "ic",
@@ -56,7 +56,7 @@ const CASES: &[Case] = &[
         data: CIFAR10,
         labels: Some("data/cifar10/test_labels.u8"),
         preprocessing: "raw",
-        tile: None,
+        tile: Some([32, 32]),
     },
     Case {
         name: "kws",

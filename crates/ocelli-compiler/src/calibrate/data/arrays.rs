@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
+use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::{DataError, Sample};
+use super::{DataError, Sample, npy};
 use crate::graph::Shape;
 
 /// What a raw file holds, little-endian.
@@ -120,26 +120,27 @@ pub(super) fn is_array(extension: &str) -> bool {
 /// Reads all samples of an array file: their values, their number and, of an archive that has them, their classes.
 pub(super) fn read(path: &Path, shape: Shape) -> Result<(Sample, usize, Option<Vec<usize>>), DataError> {
     let refuse = |reason: String| DataError::Array { path: path.to_owned(), reason };
-    let read = |error: std::io::Error| refuse(format!("it is no NumPy file that can be read ({error})"));
-    let file = File::open(path).map_err(|error| DataError::Read { path: path.to_owned(), error })?;
+    let unreadable = |error: std::io::Error| DataError::Read { path: path.to_owned(), error };
+    let file = File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
     let file = BufReader::new(file);
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
-        let array = NpyFile::new(file).map_err(read)?;
+        let array = npy::open(file, length).map_err(refuse)?;
         let (values, count) = samples(array, path, shape)?;
         return Ok((values, count, None));
     }
 
-    let mut archive = NpzArchive::new(file).map_err(read)?;
+    let mut archive = NpzArchive::new(file)
+        .map_err(|error| refuse(format!("it is no NumPy archive that can be read ({error})")))?;
     let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
-    let mut dimensions = Vec::new();
+    let mut arrays = Vec::new();
     for name in &names {
-        let array = archive.by_name(name).map_err(read)?.ok_or_else(|| refuse(format!("no `{name}`")))?;
-        dimensions.push(array.shape().to_vec());
+        let array = member(&mut archive, name).map_err(refuse)?;
+        arrays.push((array.shape().len(), array.len()));
     }
     let fits = |name: &str| {
-        let index = names.iter().position(|other| other == name)?;
-        let elements = dimensions[index].iter().product::<u64>() as usize;
-        (dimensions[index].len() > 1 && elements.is_multiple_of(shape.len())).then(|| name.to_owned())
+        let (axes, elements) = arrays[names.iter().position(|other| other == name)?];
+        (axes > 1 && elements.is_multiple_of(shape.len() as u64)).then(|| name.to_owned())
     };
     let inputs =
         fits("x").or_else(|| names.iter().find_map(|name| fits(name))).ok_or_else(|| DataError::Shape {
@@ -148,31 +149,38 @@ pub(super) fn read(path: &Path, shape: Shape) -> Result<(Sample, usize, Option<V
             expected: shape,
             remedy: "",
         })?;
-    let array = archive.by_name(&inputs).map_err(read)?.ok_or_else(|| refuse(format!("no `{inputs}`")))?;
-    let (values, count) = samples(array, path, shape)?;
-    let labels = names.iter().zip(&dimensions).find(|(name, dimensions)| {
-        ["y", "labels", "label"].contains(&name.as_str())
-            && dimensions.iter().product::<u64>() == count as u64
+    let (values, count) = samples(member(&mut archive, &inputs).map_err(refuse)?, path, shape)?;
+    let labels = names.iter().zip(&arrays).find(|(name, (_, elements))| {
+        ["y", "labels", "label"].contains(&name.as_str()) && *elements == count as u64
     });
-    let labels = match labels {
-        Some((name, _)) => match archive.by_name(name).map_err(read)? {
-            Some(array) => Some(
-                integers(array)
-                    .map_err(read)?
-                    .ok_or_else(|| refuse(format!("its array `{name}` holds no class numbers")))?,
-            ),
-            None => None,
-        },
-        None => None,
-    };
-    Ok((values, count, labels))
+    let Some((name, _)) = labels else { return Ok((values, count, None)) };
+    let labels = integers(member(&mut archive, name).map_err(refuse)?)
+        .map_err(|error| refuse(format!("its array `{name}` is cut or damaged ({error})")))?
+        .ok_or_else(|| refuse(format!("its array `{name}` holds no class numbers")))?;
+    Ok((values, count, Some(labels)))
+}
+
+/// An array of an archive.
+fn member<'a, R: Read + Seek>(
+    archive: &'a mut NpzArchive<R>,
+    name: &str,
+) -> Result<npy::Array<impl Read + use<'a, R>>, String> {
+    let refuse = |reason: String| format!("its array `{name}`: {reason}");
+    let entry = archive.zip_archive().by_name(&file_name_from_array_name(name));
+    let entry = entry.map_err(|error| refuse(error.to_string()))?;
+    let length = entry.size();
+    npy::open(entry, length).map_err(refuse)
 }
 
 /// The samples of an array: `N x height x width x channels`, `N x channels x height x width`, or `N` times as many values in the first
 /// order; without `N`, one sample.
 fn samples<R: Read>(array: NpyFile<R>, path: &Path, shape: Shape) -> Result<(Sample, usize), DataError> {
-    let dimensions: Vec<usize> = array.shape().iter().map(|&size| size as usize).collect();
-    let of_shape = |inner: &[usize]| inner.iter().product::<usize>() == shape.len();
+    let dimensions: Vec<usize> =
+        array.shape().iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect();
+    let of_shape = |inner: &[usize]| {
+        let count = inner.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        count == Some(shape.len())
+    };
     let inner = match dimensions.as_slice() {
         [_, inner @ ..] if !inner.is_empty() && of_shape(inner) => inner,
         all if of_shape(all) => all,

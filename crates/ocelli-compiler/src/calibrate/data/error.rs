@@ -21,7 +21,7 @@ pub enum DataError {
     },
     /// No sample was found.
     #[error(
-        "{} holds no inputs: give a folder of pictures (png, jpeg, bmp, gif, webp, pnm), a strip of pictures, a .npy or .npz array, or raw \
+        "{} holds no inputs: give a folder of pictures (png, jpeg, bmp, gif, webp, pnm), strips of pictures, a .npy or .npz array, or raw \
          files, of {expected} values each",
         shown(.path)
     )]

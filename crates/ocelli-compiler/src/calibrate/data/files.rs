@@ -86,15 +86,11 @@ pub(super) fn collect(
     walk(path, &mut files)?;
     let pictures: Vec<PathBuf> =
         files.iter().filter(|file| PICTURES.contains(&extension(file).as_str())).cloned().collect();
-    let pictures_only = !pictures.is_empty();
-    if pictures_only {
-        files = pictures;
-        if ![1, 3].contains(&shape.channels) {
-            return Err(DataError::PictureChannels { path: files.swap_remove(0), channels: shape.channels });
-        }
-    } else {
+    if pictures.is_empty() {
         let known = |file: &PathBuf| arrays::is_array(&extension(file)) || element(file, options).is_some();
         files.retain(known);
+    } else {
+        files = pictures;
     }
     let classes = classes(path, &files, &options.class_names);
     let mut ordered: Vec<(Option<usize>, PathBuf)> = files
@@ -104,10 +100,7 @@ pub(super) fn collect(
         .collect();
     ordered.sort();
     for (class, file_path) in ordered {
-        let (part, own) = match pictures_only {
-            true => (Part::Picture(file_path), None),
-            false => file(&file_path, shape, options)?,
-        };
+        let (part, own) = file(&file_path, shape, options)?;
         labels.push(class.map(|class| vec![class; part.len()]).or(own));
         parts.push(part);
     }
@@ -173,8 +166,11 @@ fn file(path: &Path, shape: Shape, options: &DataOptions) -> Result<(Part, Optio
         if ![1, 3].contains(&shape.channels) {
             return Err(DataError::PictureChannels { path: path.to_owned(), channels: shape.channels });
         }
-        let strip = Strip::open(path, shape, options.tile)?;
-        return Ok((strip.map_or_else(|| Part::Picture(path.to_owned()), Part::Strip), None));
+        let strip = options.tile.map(|tile| Strip::open(path, shape, tile)).transpose()?;
+        // A strip is kept in memory once it is read, which a folder of single pictures need not be.
+        let part =
+            strip.filter(|strip| strip.count > 1).map_or_else(|| Part::Picture(path.to_owned()), Part::Strip);
+        return Ok((part, None));
     }
     if arrays::is_array(&kind) {
         let (values, count, labels) = arrays::read(path, shape)?;

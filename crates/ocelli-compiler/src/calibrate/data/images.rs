@@ -20,33 +20,22 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// Reads the size of a picture's file; `None` where it is a single picture.
-    pub fn open(path: &Path, shape: Shape, tile: Option<[usize; 2]>) -> Result<Option<Self>, DataError> {
+    /// Reads the size of a picture's file and cuts it into pictures of `tile` (width, height).
+    pub fn open(path: &Path, shape: Shape, tile: [usize; 2]) -> Result<Self, DataError> {
         let (width, height) = reader(path)?.into_dimensions().map_err(|error| broken(path, &error))?;
         let (width, height) = (width as usize, height as usize);
-        let stacks = |[tile_width, tile_height]: [usize; 2]| {
-            tile_height > 0 && width == tile_width && height % tile_height == 0 && height > tile_height
-        };
-        let tile = match tile {
-            Some([tile_width, tile_height])
-                if width != tile_width || tile_height == 0 || height % tile_height != 0 =>
-            {
-                return Err(DataError::Shape {
-                    path: path.to_owned(),
-                    found: format!(
-                        "a picture {width} wide and {height} tall is no strip of pictures of {tile_width}x{tile_height}"
-                    ),
-                    expected: shape,
-                    remedy: ": give the size of the strip's pictures",
-                });
-            }
-            Some(tile) => tile,
-            None if stacks([shape.width, shape.height]) => [shape.width, shape.height],
-            None if stacks([width, width]) && height >= 8 * width => [width, width],
-            None => return Ok(None),
-        };
-        let strip = Self { path: path.to_owned(), tile, count: height / tile[1], decoded: OnceLock::new() };
-        Ok(Some(strip))
+        let [tile_width, tile_height] = tile;
+        if width != tile_width || tile_height == 0 || !height.is_multiple_of(tile_height) || height == 0 {
+            return Err(DataError::Shape {
+                path: path.to_owned(),
+                found: format!(
+                    "a picture {width} wide and {height} tall is no strip of pictures of {tile_width}x{tile_height}"
+                ),
+                expected: shape,
+                remedy: ": give the size of the strip's pictures",
+            });
+        }
+        Ok(Self { path: path.to_owned(), tile, count: height / tile_height, decoded: OnceLock::new() })
     }
 
     /// One of its pictures at the size of the input.

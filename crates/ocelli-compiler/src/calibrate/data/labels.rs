@@ -22,7 +22,8 @@ pub(super) fn read(path: &Path, parts: &[Part], samples: usize) -> Result<Vec<us
     };
     if ordered.len() != samples {
         return Err(refuse(format!(
-            "it has {} labels for {samples} inputs: give one an input, in the order of the inputs",
+            "it has {} labels for {samples} inputs: give one an input, in the order of the inputs (a file that is a strip of pictures is one \
+             input where the size of its pictures is not given)",
             ordered.len()
         )));
     }

@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod images;
 mod labels;
+mod npy;
 mod preprocessing;
 
 use std::path::{Path, PathBuf};
@@ -31,8 +32,8 @@ pub struct DataOptions {
     pub class_names: Vec<String>,
     /// What raw files (`.bin`, `.raw`, `.dat`) hold; files that end in `.u8`, `.i8` or `.f32` say it themselves.
     pub raw: Option<Element>,
-    /// Width and height of the pictures in a strip. Without it, a picture is a strip where it is as wide as the network's input and
-    /// several times as tall, or at least eight times as tall as wide.
+    /// Width and height of the pictures in strips: with it, every picture file holds pictures of this size, one or more below each
+    /// other; without it, each is one picture.
     pub tile: Option<[usize; 2]>,
 }
 
@@ -117,6 +118,17 @@ impl Dataset {
         self.labels.as_ref()?.get(index).copied()
     }
 
+    /// The name of a sample: its file as it was given or found, and where that holds several samples the sample's index in it, such as
+    /// `strip.png[3]`.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn name(&self, index: usize) -> String {
+        let (part, place) = self.place(index);
+        let path = shown(part.path());
+        if part.len() == 1 { path } else { format!("{path}[{place}]") }
+    }
+
     /// A sample as real values in HWC order.
     ///
     /// # Errors
@@ -181,8 +193,14 @@ impl Dataset {
     }
 
     fn sample(&self, index: usize) -> Result<Sample, DataError> {
+        let (part, place) = self.place(index);
+        part.sample(place, self.shape, self.preprocessing.bgr)
+    }
+
+    /// The file of a sample, and the sample's index in it.
+    fn place(&self, index: usize) -> (&Part, usize) {
         let part = self.starts.partition_point(|&start| start <= index) - 1;
-        self.parts[part].sample(index - self.starts[part], self.shape, self.preprocessing.bgr)
+        (&self.parts[part], index - self.starts[part])
     }
 }
 
