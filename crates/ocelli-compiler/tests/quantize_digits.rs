@@ -8,8 +8,8 @@ use ocelli_compiler::evaluate::evaluate;
 use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::graph::Graph;
 use ocelli_compiler::import;
-use ocelli_compiler::pack::pack;
-use ocelli_compiler::plan::plan;
+use ocelli_compiler::pack::{PackError, pack};
+use ocelli_compiler::plan::{Plan, plan};
 use ocelli_compiler::quantize::{Options, Quantized, quantize};
 use ocelli_compiler::simplify::simplify;
 use ocelli_format::{Metadata, Target};
@@ -84,4 +84,17 @@ fn the_report_names_every_layer() {
         assert!(layer.sqnr_db > 25.0 && layer.saturation_percent < 1.0, "{layer:?}");
     }
     assert_eq!(quantized.report.iter().filter(|layer| layer.operation == "Add").count(), 3);
+}
+
+#[test]
+fn an_arena_beyond_the_format_is_refused() {
+    let quantized = quantized(&graph(), &Options { samples: 10, ..Options::default() });
+    let mut layout = plan(&quantized.graph);
+    let bytes = (1 << 32) + layout.arena_bytes;
+    layout.arena_bytes = bytes;
+    let pack = |layout: &Plan| pack(&quantized.graph, layout, Target::Portable, Metadata::default());
+    let error = pack(&layout).unwrap_err();
+    assert!(matches!(error, PackError::Arena { bytes: found } if found == bytes), "{error}");
+    layout.arena_bytes = 16;
+    assert!(matches!(pack(&layout), Err(PackError::Model(_))), "tensors outside the arena");
 }

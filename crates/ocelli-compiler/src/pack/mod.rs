@@ -4,7 +4,7 @@ pub(crate) mod channels;
 mod lower;
 pub mod requantize;
 
-use ocelli::{Engine, EngineError, Model, ModelError, TensorInfo, operator, test_bytes};
+use ocelli::{Engine, EngineError, Model, ModelError, RunError, TensorInfo, operator, test_bytes};
 use ocelli_format::{Metadata, ModelWriter, Target};
 use thiserror::Error;
 use zerocopy::IntoBytes;
@@ -28,12 +28,26 @@ pub enum PackError {
     /// There is no layout for the target yet.
     #[error("there is no layout for target `{0}`; pack for `portable`, which every engine runs")]
     Target(&'static str),
+    /// The network needs more memory than the format can address.
+    #[error(
+        "the arena of {bytes} bytes is more than the 4 GiB that a packed model can address: use smaller inputs"
+    )]
+    Arena {
+        /// Bytes of the arena.
+        bytes: usize,
+    },
     /// The file that was written does not open. This is a bug of the packer.
     #[error("the packed model does not open: {0}")]
     Model(#[from] ModelError),
     /// The file that was written does not start. This is a bug of the packer.
     #[error("the packed model does not start: {0}")]
     Engine(#[from] EngineError),
+    /// The file that was written does not run. This is a bug of the packer.
+    #[error("the packed model does not run: {0}")]
+    Run(#[from] RunError),
+    /// The file that was written fails its own self-test. This is a bug of the packer.
+    #[error("the packed model fails its self-test")]
+    SelfTest,
 }
 
 /// The seed of the self-test that every file gets.
@@ -63,12 +77,22 @@ pub fn pack(
                 .map_err(|problem| PackError::Node { node: node.name.clone(), problem })?;
         }
     }
-    let arena_bytes = plan.arena_bytes as u32;
+    let arena_bytes =
+        u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
     let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
     let file = |metadata: &Metadata| writer.finish(target, graph.numerics, arena_bytes, ends, metadata);
-    let expected = self_test_output(&file(&metadata))?;
+    let expected = with_engine(&file(&metadata), |engine| {
+        for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
+            *to = from;
+        }
+        Ok(engine.invoke()?.values().to_vec())
+    })?;
     metadata.self_test = Some((SELF_TEST_SEED, expected));
-    Ok(file(&metadata))
+    let bytes = file(&metadata);
+    match with_engine(&bytes, |engine| engine.self_test())? {
+        Some(true) => Ok(bytes),
+        _ => Err(PackError::SelfTest),
+    }
 }
 
 /// Writes tensors and constants; the index of each tensor that is in use.
@@ -93,7 +117,10 @@ fn tensors(
         };
         let offset = match &tensor.constant {
             Some(values) => writer.weights(values.as_slice()),
-            None => plan.offsets[index].unwrap_or(0) as u32,
+            None => {
+                let offset = plan.offsets[index].unwrap_or(0);
+                u32::try_from(offset).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?
+            }
         };
         let info = TensorInfo {
             offset,
@@ -109,15 +136,16 @@ fn tensors(
     Ok(indices)
 }
 
-fn self_test_output(file: &[u8]) -> Result<Vec<i8>, PackError> {
+/// Opens a file that was written, and runs it.
+fn with_engine<T>(
+    file: &[u8],
+    run: impl for<'a> FnOnce(&mut Engine<'a, 'a, { operator::ALL }>) -> Result<T, RunError>,
+) -> Result<T, PackError> {
     let aligned = AlignedBytes::new(file);
     let model = Model::open(aligned.bytes())?;
     let mut arena = vec![0; model.arena_bytes()];
-    let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena)?;
-    for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
-        *to = from;
-    }
-    Ok(engine.invoke().map(|output| output.values().to_vec()).unwrap_or_default())
+    let mut engine = Engine::new(model, &mut arena)?;
+    Ok(run(&mut engine)?)
 }
 
 /// A copy of a packed model's bytes, aligned as [`Model::open`] wants them.

@@ -13,9 +13,7 @@ pub struct Plan {
     pub offsets: Vec<Option<usize>>,
     /// Bytes of the arena.
     pub arena_bytes: usize,
-    /// Bytes that are in use at the busiest node: no plan of whole maps can do with less.
-    pub lower_bound: usize,
-    /// Index of the busiest node.
+    /// Index of the node at which most bytes are in use.
     pub busiest: usize,
 }
 
@@ -48,7 +46,6 @@ pub fn plan(graph: &QuantizedGraph) -> Plan {
     Plan {
         offsets: buffer_of.iter().map(|buffer| buffer.map(|index| offsets[index])).collect(),
         arena_bytes,
-        lower_bound: in_use(busiest),
         busiest,
     }
 }
