@@ -83,6 +83,7 @@ impl<const N: usize> Arena<N> {
     }
 
     /// Gives the arena out, once.
+    #[expect(clippy::mut_from_ref, reason = "only the first asker gets the reference")]
     pub fn take(&'static self) -> Option<&'static mut [u8]> {
         // SAFETY: only the first asker gets here, so this is the only reference.
         self.first.is_first().then(|| unsafe { &mut *self.bytes.get() }).map(|bytes| bytes.0.as_mut_slice())

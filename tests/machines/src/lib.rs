@@ -8,12 +8,13 @@ use std::sync::OnceLock;
 
 use ocelli::{Engine, Model, operator, test_bytes};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset};
-use ocelli_compiler::import;
+use ocelli_compiler::import::{self, Imported};
 use ocelli_compiler::pack::{AlignedBytes, pack};
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{Options, quantize};
 use ocelli_compiler::quantized::QuantizedGraph;
+use ocelli_compiler::simplify::simplify;
 use ocelli_format::{Metadata, Target};
 
 /// A packed model with its name.
@@ -78,7 +79,7 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// Why it cannot be imported.
 pub fn import_int8(path: &Path) -> Result<PackedModel, String> {
-    let network = import::load(path).map_err(|error| error.to_string())?;
+    let network = load(path)?;
     let graph = imported(&network.graph).map_err(|error| error.to_string())?;
     packed(path, &graph)
 }
@@ -88,7 +89,7 @@ pub fn import_int8(path: &Path) -> Result<PackedModel, String> {
 /// # Errors
 /// Why it cannot be imported or quantized.
 pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
-    let network = import::load(path).map_err(|error| error.to_string())?;
+    let network = load(path)?;
     let &[input] = network.graph.inputs.as_slice() else { return Err("it has not one input".to_owned()) };
     let shape = network.graph.tensor(input).shape;
     let samples = test_bytes(1).take(16 * shape.len()).map(|byte| f32::from(byte) / 32.0);
@@ -100,6 +101,13 @@ pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
     let quantized = quantize(&network.graph, &data, &Options::default(), &|_, _, _| {})
         .map_err(|error| error.to_string())?;
     packed(path, &quantized.graph)
+}
+
+/// Reads and simplifies a network, as the command does.
+fn load(path: &Path) -> Result<Imported, String> {
+    let mut network = import::load(path).map_err(|error| error.to_string())?;
+    simplify(&mut network.graph);
+    Ok(network)
 }
 
 fn packed(path: &Path, graph: &QuantizedGraph) -> Result<PackedModel, String> {
