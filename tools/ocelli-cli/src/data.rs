@@ -23,7 +23,7 @@ pub struct Options {
     /// What .bin and .raw files hold.
     #[arg(long, value_name = "TYPE")]
     raw: Option<Raw>,
-    /// Width and height of the pictures in a strip of pictures.
+    /// Width and height of the pictures in a strip of pictures, one below the other.
     #[arg(long, value_name = "W,H", value_delimiter = ',')]
     tile: Vec<usize>,
 }

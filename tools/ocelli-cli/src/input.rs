@@ -15,14 +15,14 @@ pub struct Input {
     pub values: Vec<i8>,
 }
 
-/// Reads every input that the paths hold, in their order.
-pub fn read(model: &Model<'_>, paths: &[PathBuf]) -> Result<Vec<Input>> {
+/// Reads every input that the paths hold, in their order; `tile` is the size of the pictures in a strip.
+pub fn read(model: &Model<'_>, paths: &[PathBuf], tile: Option<[usize; 2]>) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         match extension.as_deref() {
             Some("bin" | "raw" | "i8") => read_raw(model, path, &mut inputs)?,
-            _ => read_pictures(model, path, &mut inputs)?,
+            _ => read_pictures(model, path, tile, &mut inputs)?,
         }
     }
     Ok(inputs)
@@ -41,12 +41,19 @@ fn read_raw(model: &Model<'_>, path: &Path, inputs: &mut Vec<Input>) -> Result<(
     let count = bytes.len() / length;
     for (index, values) in bytes.chunks_exact(length).enumerate() {
         let values = values.iter().map(|&value| value.cast_signed()).collect();
-        inputs.push(Input { name: name(path, index, count), values });
+        let name =
+            if count == 1 { path.display().to_string() } else { format!("{}[{index}]", path.display()) };
+        inputs.push(Input { name, values });
     }
     Ok(())
 }
 
-fn read_pictures(model: &Model<'_>, path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
+fn read_pictures(
+    model: &Model<'_>,
+    path: &Path,
+    tile: Option<[usize; 2]>,
+    inputs: &mut Vec<Input>,
+) -> Result<()> {
     let info = model.input();
     let Some(tables) = model.preprocessing() else {
         bail!(
@@ -56,7 +63,7 @@ fn read_pictures(model: &Model<'_>, path: &Path, inputs: &mut Vec<Input>) -> Res
     };
     let shape = Shape::new(info.height.into(), info.width.into(), info.channels.into());
     let preprocessing = Preprocessing { bgr: tables.bgr, ..Preprocessing::default() };
-    let options = DataOptions { preprocessing, ..DataOptions::default() };
+    let options = DataOptions { preprocessing, tile, ..DataOptions::default() };
     let pictures = Dataset::open(std::slice::from_ref(&path.to_path_buf()), shape, &options)?;
     for index in 0..pictures.len() {
         let Some(bytes) = pictures.bytes(index)? else {
@@ -68,11 +75,7 @@ fn read_pictures(model: &Model<'_>, path: &Path, inputs: &mut Vec<Input>) -> Res
                 .expect("the model was checked: a table for all channels or one for each");
             table[usize::from(byte)]
         });
-        inputs.push(Input { name: name(path, index, pictures.len()), values: values.collect() });
+        inputs.push(Input { name: pictures.name(index), values: values.collect() });
     }
     Ok(())
-}
-
-fn name(path: &Path, index: usize, count: usize) -> String {
-    if count == 1 { path.display().to_string() } else { format!("{}[{index}]", path.display()) }
 }
