@@ -1,4 +1,4 @@
-//! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|PERCENT] [no-correction]`.
+//! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|PERCENT] [no-correction] [nearest]`.
 //!
 //! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; `digits` is this repository's own model and needs none.
 
@@ -103,7 +103,11 @@ fn main() -> Result<(), Failure> {
     let folder = PathBuf::from(arguments.first().ok_or("give the folder of models and data")?);
     let wanted = |word: &str| arguments.iter().any(|argument| argument == word);
     let one = CASES.iter().any(|case| wanted(case.name));
-    let mut options = Options { bias_correction: !wanted("no-correction"), ..Options::default() };
+    let mut options = Options {
+        bias_correction: !wanted("no-correction"),
+        adaptive_rounding: !wanted("nearest"),
+        ..Options::default()
+    };
     for argument in &arguments[1..] {
         match argument.as_str() {
             "min-max" => options.ranges = RangeMethod::MinMax,

@@ -45,7 +45,7 @@ fn the_int8_network_is_as_good_as_the_float_one() {
     let data = pictures(&graph, "held-out");
     let mut min_max_sqnr = 0.0;
     for ranges in [RangeMethod::MinMax, RangeMethod::Mse, RangeMethod::Percentile(99.99)] {
-        let quantized = quantized(&graph, &Options { ranges, ..Options::default() });
+        let quantized = quantized(&graph, &Options { ranges, samples: 100, ..Options::default() });
         let found = evaluate(&packed(&quantized), &float, &data, &|_, _| {}).unwrap();
         let accuracy = found.accuracy.unwrap();
         assert_eq!(found.samples, 360);
@@ -56,7 +56,8 @@ fn the_int8_network_is_as_good_as_the_float_one() {
             min_max_sqnr = found.sqnr_db;
         }
     }
-    let options = Options { bias_correction: false, ranges: RangeMethod::MinMax, ..Options::default() };
+    let options =
+        Options { bias_correction: false, ranges: RangeMethod::MinMax, samples: 100, ..Options::default() };
     let plain = evaluate(&packed(&quantized(&graph, &options)), &float, &data, &|_, _| {}).unwrap();
     assert!(plain.sqnr_db < min_max_sqnr, "bias correction gained nothing: {} dB", plain.sqnr_db);
 }

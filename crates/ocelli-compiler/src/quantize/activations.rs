@@ -3,15 +3,24 @@
 use std::collections::BTreeSet;
 
 use super::QuantizeError;
+use super::edges::{self, ChannelFactors};
 use super::prepare::Prepared;
 use super::weights;
 use crate::calibrate::ranges::{RangeMethod, Statistics};
-use crate::graph::{Graph, Node, Operator, Quantization, TensorId};
+use crate::graph::{Activation, Graph, Node, Operator, Quantization, TensorId};
 
 /// The largest product of operand scales over the output's scale that `Q32` computes, a little below its limit of 1/2.
-const LARGEST_RATIO: f64 = 0.499;
+pub(super) const LARGEST_RATIO: f64 = 0.499;
 
-/// The scale and zero point of each tensor.
+/// Scales of all tensors.
+pub(super) struct Scales {
+    /// The scale and zero point of each tensor.
+    pub quantizations: Vec<Quantization>,
+    /// The factors of channels, of the tensors that have them.
+    pub factors: ChannelFactors,
+}
+
+/// Chooses the scale and zero point of each tensor.
 ///
 /// # Errors
 /// Where the file gives an output a scale that its inputs' scales do not allow.
@@ -19,9 +28,12 @@ pub(super) fn assign(
     prepared: &Prepared,
     statistics: &Statistics,
     method: RangeMethod,
-) -> Result<Vec<Quantization>, QuantizeError> {
+) -> Result<Scales, QuantizeError> {
     let graph = &prepared.graph;
-    let scores = scores(graph);
+    let edges = edges::edges(prepared, statistics);
+    let mut whole = scores(graph);
+    // Channels that fill the range of their own are not clipped either.
+    whole.extend(edges.iter().map(|edge| edge.tensor));
     let mut ranges = vec![[0.0_f32; 2]; graph.tensors.len()];
     let mut widen = |id: TensorId, [low, high]: [f32; 2]| {
         let range = &mut ranges[prepared.class[id.0].0];
@@ -30,9 +42,9 @@ pub(super) fn assign(
     for index in 0..graph.tensors.len() {
         let id = TensorId(index);
         if let Some(tensor) = statistics.tensor(prepared.source[index]) {
-            let method = if scores.contains(&id) { RangeMethod::MinMax } else { method };
+            let method = if whole.contains(&id) { RangeMethod::MinMax } else { method };
             if is_used(graph, id) {
-                widen(id, tensor.range(method));
+                widen(id, needed(graph, id, tensor.range(method)));
             }
         }
     }
@@ -49,29 +61,37 @@ pub(super) fn assign(
 
     // A wider output makes the next operation's input wider: until nothing changes.
     loop {
-        let mut changed = false;
-        for node in &graph.nodes {
-            let of = |id: TensorId| classes[prepared.class[id.0].0];
-            let least = least_scale(graph, node, of);
-            let class = prepared.class[node.output.0].0;
-            if f64::from(classes[class].scale) >= least {
-                continue;
-            }
-            if prepared.pinned[class].is_some() {
-                return Err(QuantizeError::Scale {
-                    node: node.name.clone(),
-                    scale: classes[class].scale,
-                    least: least as f32,
-                });
-            }
-            classes[class].scale = (least * 1.0001) as f32;
-            changed = true;
+        let of = |id: TensorId| classes[prepared.class[id.0].0];
+        let mut factors: ChannelFactors = vec![None; graph.tensors.len()];
+        for edge in &edges {
+            factors[edge.tensor.0] = Some(edge.factors(of));
         }
-        if !changed {
-            break;
+        let narrow = graph.nodes.iter().find_map(|node| {
+            let least = least_scale(graph, node, of, &factors);
+            (f64::from(of(node.output).scale) < least).then_some((node, least))
+        });
+        let Some((node, least)) = narrow else {
+            let quantizations = prepared.class.iter().map(|class| classes[class.0]).collect();
+            return Ok(Scales { quantizations, factors });
+        };
+        let class = prepared.class[node.output.0].0;
+        if prepared.pinned[class].is_some() {
+            let scale = classes[class].scale;
+            return Err(QuantizeError::Scale { node: node.name.clone(), scale, least: least as f32 });
         }
+        classes[class].scale = (least * 1.0001) as f32;
     }
-    Ok(prepared.class.iter().map(|class| classes[class.0]).collect())
+}
+
+/// The part of a tensor's range that its reader needs: what a clip cuts off may saturate before.
+fn needed(graph: &Graph, id: TensorId, [low, high]: [f32; 2]) -> [f32; 2] {
+    let &[reader] = graph.consumers(id).as_slice() else { return [low, high] };
+    match graph.nodes[reader].operator {
+        Operator::Activation(Activation::Clip { min, max }) if !graph.outputs.contains(&id) => {
+            [low.max(min).min(0.0), high.min(max).max(0.0)]
+        }
+        _ => [low, high],
+    }
 }
 
 /// A node whose fused clip is not what its output's saturation does.
@@ -121,12 +141,22 @@ fn scores(graph: &Graph) -> BTreeSet<TensorId> {
 }
 
 /// The least scale of a node's output that its arithmetic can give.
-fn least_scale(graph: &Graph, node: &Node, of: impl Fn(TensorId) -> Quantization) -> f64 {
+fn least_scale(
+    graph: &Graph,
+    node: &Node,
+    of: impl Fn(TensorId) -> Quantization,
+    factors: &ChannelFactors,
+) -> f64 {
     let scale = |index: usize| f64::from(of(node.inputs[index]).scale);
     match &node.operator {
         Operator::Conv2d(conv) => {
-            let channels = graph.tensor(node.output).shape.channels;
-            scale(0) * weights::largest_scale(conv, channels) / LARGEST_RATIO
+            let scales = weights::wanted_scales(conv, graph.tensor(node.output).shape.channels);
+            let factors = factors[node.inputs[0].0].as_deref();
+            let multiplier = scales.len() / conv.groups;
+            let with_factor = |(channel, scale): (usize, &f64)| {
+                scale / factors.map_or(1.0, |factors| factors[channel / multiplier])
+            };
+            scale(0) * scales.iter().enumerate().map(with_factor).fold(0.0, f64::max) / LARGEST_RATIO
         }
         Operator::Mul => scale(0) * scale(1) / LARGEST_RATIO,
         // 16-bit multipliers: below this, the other operand's would have no digits left.

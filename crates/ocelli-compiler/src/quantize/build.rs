@@ -2,13 +2,18 @@
 
 use ocelli_format::Numerics;
 
+use super::edges::{self, ChannelFactors};
 use super::prepare::Prepared;
 use super::weights;
 use crate::graph::{Constant, Node, Operator, Quantization, TensorId};
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode, QuantizedTensor, UNBOUNDED};
 
 /// The int8 network, and for each of its nodes the one of the prepared graph.
-pub(super) fn build(prepared: &Prepared, quantizations: &[Quantization]) -> (QuantizedGraph, Vec<usize>) {
+pub(super) fn build(
+    prepared: &Prepared,
+    quantizations: &[Quantization],
+    factors: &ChannelFactors,
+) -> (QuantizedGraph, Vec<usize>) {
     let graph = &prepared.graph;
     let mut tensors: Vec<QuantizedTensor> = graph
         .tensors
@@ -30,7 +35,7 @@ pub(super) fn build(prepared: &Prepared, quantizations: &[Quantization]) -> (Qua
         }
         nodes.push(QuantizedNode {
             name: node.name.clone(),
-            operation: operation(prepared, node, quantizations),
+            operation: operation(prepared, node, quantizations, factors),
             inputs: node.inputs.clone(),
             output: node.output,
         });
@@ -72,12 +77,19 @@ fn constant_values(
     }
 }
 
-fn operation(prepared: &Prepared, node: &Node, quantizations: &[Quantization]) -> Operation {
+fn operation(
+    prepared: &Prepared,
+    node: &Node,
+    quantizations: &[Quantization],
+    factors: &ChannelFactors,
+) -> Operation {
     let input = |index: usize| quantizations[node.inputs[index].0];
     let output = quantizations[node.output.0];
     match &node.operator {
         Operator::Conv2d(conv) => {
             let scales = [input(0), output].map(|quantization| f64::from(quantization.scale));
+            let of = |id: TensorId| factors[id.0].as_deref();
+            let conv = &edges::scaled(conv, of(node.inputs[0]), of(node.output));
             let bias = weights::real_bias(conv, given_scale(prepared, node.inputs[0]).unwrap_or(scales[0]));
             Operation::Conv2d(weights::quantize(conv, &bias, scales))
         }

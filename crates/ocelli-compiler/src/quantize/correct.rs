@@ -1,6 +1,6 @@
-//! Sequential bias correction: rounded weights times inputs that are not centred shift a channel's mean, and the bias takes it back.
+//! Sequential correction: rounded weights times inputs that are not centred shift a channel's mean, and the bias takes it back.
 //!
-//! Nodes are walked in order, each on the outputs that the already corrected int8 network gives. For a convolution,
+//! Nodes are walked in order, their weights rounded and their biases corrected each on the outputs that the already corrected int8 network gives. For a convolution,
 //! `bias' = bias + W E[x_float] - Wq E[x_int8]`: its accumulator is linear in the input, so that the mean over all images and places needs
 //! only the mean input under each tap. (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
 //! section 4.2, with measured means.)
@@ -8,19 +8,37 @@
 use rayon::prelude::*;
 
 use super::run::{NodeRunner, Values, value};
-use super::{QuantizeError, weights};
+use super::{QuantizeError, rounding, weights};
 use crate::graph::{Quantization, Shape, Window};
 use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
-/// Corrects the biases of a network. `inputs` are int8 inputs; `means` gives for a node the mean of each channel of its result in float,
-/// before a fused clip, over the same inputs, or `None` where its bias must stay.
+/// What a convolution computes in float.
+pub(super) struct Reference {
+    /// Its weights, in the order of the int8 ones.
+    pub weights: Vec<f32>,
+    /// The mean of each output channel over the calibration inputs, before a fused clip.
+    pub means: Vec<f64>,
+}
+
+/// What to take back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Corrections {
+    /// Round weights by the covariance of their inputs.
+    pub rounding: bool,
+    /// Correct biases.
+    pub bias: bool,
+}
+
+/// Rounds the weights of a network anew and corrects its biases. `inputs` are int8 inputs; `reference` gives what a node computes in float
+/// over the same inputs, or `None` where it must stay as it is.
 ///
 /// # Errors
 /// If a node cannot be packed.
-pub(super) fn correct_biases(
+pub(super) fn correct(
     graph: &mut QuantizedGraph,
     inputs: Vec<Vec<i8>>,
-    means: &dyn Fn(usize) -> Option<Vec<f64>>,
+    corrections: Corrections,
+    reference: &dyn Fn(usize) -> Option<Reference>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), QuantizeError> {
     let mut images: Vec<Values> = inputs
@@ -33,11 +51,15 @@ pub(super) fn correct_biases(
         .collect();
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
-        if let (Operation::Conv2d(conv), Some(means)) = (&node.operation, means(index)) {
-            let corrected = corrected_bias(graph, node, conv, &images, &means);
-            if let Operation::Conv2d(conv) = &mut graph.nodes[index].operation {
-                conv.bias = corrected;
+        if let (Operation::Conv2d(conv), Some(reference)) = (&node.operation, reference(index)) {
+            let mut conv = conv.clone();
+            if corrections.rounding {
+                conv.weights = rounding::round_weights(graph, node, &conv, &reference.weights, &images);
             }
+            if corrections.bias {
+                conv.bias = corrected_bias(graph, node, &conv, &images, &reference.means);
+            }
+            graph.nodes[index].operation = Operation::Conv2d(conv);
         }
         let graph = &*graph;
         let node = &graph.nodes[index];

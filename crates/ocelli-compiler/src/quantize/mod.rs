@@ -8,9 +8,11 @@ mod build;
 pub mod constant_channels;
 mod constants;
 mod correct;
+mod edges;
 pub mod imported;
 mod prepare;
 mod report;
+mod rounding;
 mod run;
 mod weights;
 
@@ -19,13 +21,15 @@ use ocelli_format::{Metadata, Target};
 use thiserror::Error;
 
 use crate::calibrate::data::Dataset;
-use crate::calibrate::ranges::{self, CalibrationError, RangeMethod};
+use crate::calibrate::ranges::{self, CalibrationError, RangeMethod, Statistics};
 use crate::float::{FloatError, FloatModel};
-use crate::graph::{Bias, Graph, Operator, Shape, Weights};
+use crate::graph::{Bias, Graph, Operator, Shape, TensorId, Weights};
 use crate::pack::{AlignedBytes, PackError, pack};
 use crate::plan::plan;
 use crate::quantized::QuantizedGraph;
-use prepare::Refusals;
+use activations::Scales;
+use edges::ChannelFactors;
+use prepare::{Prepared, Refusals};
 
 /// How to quantize.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Options {
     pub ranges: RangeMethod,
     /// Whether biases take back the shift that rounded weights cause.
     pub bias_correction: bool,
+    /// Whether weights are rounded so that their errors cancel, instead of each to the nearest.
+    pub adaptive_rounding: bool,
     /// Calibration inputs to use, spread over the data set; 100 to 200 suffice.
     pub samples: usize,
     /// Inputs to measure each layer's error on, at most as many.
@@ -42,7 +48,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ranges: RangeMethod::default(), bias_correction: true, samples: 200, report_samples: 32 }
+        Self {
+            ranges: RangeMethod::default(),
+            bias_correction: true,
+            adaptive_rounding: true,
+            samples: 200,
+            report_samples: 32,
+        }
     }
 }
 
@@ -79,7 +91,7 @@ pub struct LayerReport {
 pub enum Stage {
     /// Running the float network for its ranges.
     Ranges,
-    /// Correcting biases, node by node.
+    /// Rounding weights and correcting biases, node by node.
     Biases,
     /// Measuring errors.
     Errors,
@@ -160,47 +172,69 @@ pub fn quantize(
     })?;
 
     let mut refusals = Refusals::default();
-    let (prepared, quantizations) = loop {
+    let (prepared, Scales { quantizations, factors }) = loop {
         let prepared = prepare::prepare(graph, data.grid(), &refusals);
-        let quantizations = activations::assign(&prepared, &statistics, options.ranges)?;
-        let Some(tensor) = activations::lost_clip(&prepared, &quantizations) else {
-            break (prepared, quantizations);
+        let scales = activations::assign(&prepared, &statistics, options.ranges)?;
+        let Some(tensor) = activations::lost_clip(&prepared, &scales.quantizations) else {
+            break (prepared, scales);
         };
         let shared = prepared.class.iter().filter(|&&class| class == prepared.class[tensor.0]).count() > 1;
         if !shared || !refusals.split.insert(tensor) {
             refusals.unfused.insert(tensor);
         }
     };
-    let (mut quantized, origins) = build::build(&prepared, &quantizations);
+    let (mut quantized, origins) = build::build(&prepared, &quantizations, &factors);
 
-    if options.bias_correction {
+    let corrections =
+        correct::Corrections { rounding: options.adaptive_rounding, bias: options.bias_correction };
+    if corrections.rounding || corrections.bias {
         let input = quantized.tensor(quantized.input).quantization;
         let inputs = samples
             .iter()
             .map(|&sample| data.quantized(sample, input))
             .collect::<Result<Vec<_>, _>>()
             .map_err(CalibrationError::from)?;
-        let means = |node: usize| {
-            let unclipped = prepared.unclipped[origins[node]];
-            statistics.tensor(unclipped).map(|tensor| tensor.channel_means.clone())
-        };
-        correct::correct_biases(&mut quantized, inputs, &means, &|done, total| {
+        let reference = |node: usize| reference(&prepared, &statistics, &factors, origins[node]);
+        correct::correct(&mut quantized, inputs, corrections, &reference, &|done, total| {
             progress(Stage::Biases, done, total);
         })?;
     }
 
     let packed = pack(&quantized, &plan(&quantized), Target::Portable, Metadata::default())?;
     let report = report::report(
-        &prepared,
-        &quantized,
-        &origins,
+        &report::Networks {
+            prepared: &prepared,
+            quantized: &quantized,
+            origins: &origins,
+            factors: &factors,
+            float: &float,
+        },
         &AlignedBytes::new(&packed),
-        &float,
         data,
         &data.spread(options.report_samples.clamp(1, samples.len())),
     )?;
     progress(Stage::Errors, 1, 1);
     Ok(Quantized { graph: quantized, report })
+}
+
+/// What a convolution of float weights computes; `None` for other nodes.
+fn reference(
+    prepared: &Prepared,
+    statistics: &Statistics,
+    factors: &ChannelFactors,
+    node: usize,
+) -> Option<correct::Reference> {
+    let unclipped = prepared.unclipped[node];
+    let node = &prepared.graph.nodes[node];
+    let Operator::Conv2d(conv) = &node.operator else { return None };
+    let of = |id: TensorId| factors[id.0].as_deref();
+    let conv = edges::scaled(conv, of(node.inputs[0]), of(node.output));
+    let Weights::Float(weights) = conv.weights else { return None };
+    let mut means = statistics.tensor(unclipped)?.channel_means.clone();
+    for (mean, factor) in means.iter_mut().zip(of(node.output).into_iter().flatten()) {
+        *mean *= factor;
+    }
+    Some(correct::Reference { weights, means })
 }
 
 fn check(graph: &Graph, data: &Dataset) -> Result<(), QuantizeError> {

@@ -4,6 +4,7 @@ use ocelli::{Engine, Model, operator};
 use rayon::prelude::*;
 
 use super::build;
+use super::edges::ChannelFactors;
 use super::prepare::Prepared;
 use super::{LayerReport, QuantizeError};
 use crate::calibrate::data::Dataset;
@@ -22,16 +23,24 @@ struct Sums {
     values: u64,
 }
 
-/// Runs the packed network and the float one on some samples. `origins` gives for each node that of the prepared graph.
+/// The float network and the int8 one made of it.
+pub(super) struct Networks<'a> {
+    pub prepared: &'a Prepared,
+    pub quantized: &'a QuantizedGraph,
+    /// For each int8 node that of the prepared graph.
+    pub origins: &'a [usize],
+    pub factors: &'a ChannelFactors,
+    pub float: &'a FloatModel,
+}
+
+/// Runs the packed network and the float one on some samples.
 pub(super) fn report(
-    prepared: &Prepared,
-    graph: &QuantizedGraph,
-    origins: &[usize],
+    networks: &Networks<'_>,
     packed: &AlignedBytes,
-    float: &FloatModel,
     data: &Dataset,
     samples: &[usize],
 ) -> Result<Vec<LayerReport>, QuantizeError> {
+    let &Networks { prepared, quantized: graph, origins, factors, float } = networks;
     let steps: Vec<usize> = (0..graph.nodes.len())
         .filter(|&node| !matches!(graph.nodes[node].operation, Operation::Reshape))
         .collect();
@@ -48,7 +57,7 @@ pub(super) fn report(
             engine.run_observed(&input, |step, _, values| {
                 let output = graph.nodes[steps[step]].output;
                 if let Some(real) = real[prepared.source[output.0].0].as_deref() {
-                    sums[step] = compare(graph, output, values, real);
+                    sums[step] = compare(graph, output, factors[output.0].as_deref(), values, real);
                 }
             })?;
             Ok(sums)
@@ -83,17 +92,25 @@ impl Sums {
     }
 }
 
-fn compare(graph: &QuantizedGraph, id: TensorId, values: &[i8], real: &[f32]) -> Sums {
+fn compare(
+    graph: &QuantizedGraph,
+    id: TensorId,
+    factors: Option<&[f64]>,
+    values: &[i8],
+    real: &[f32],
+) -> Sums {
     let quantization = graph.tensor(id).quantization;
     let (scale, zero_point) = (f64::from(quantization.scale), f64::from(quantization.zero_point));
     let ends = [-128.5, 127.5].map(|end| scale * (end - zero_point));
+    let channels = graph.tensor(id).shape.channels;
     let mut sums = Sums { values: real.len() as u64, ..Sums::default() };
-    for (&value, &real) in values.iter().zip(real) {
+    for (index, (&value, &real)) in values.iter().zip(real).enumerate() {
+        let factor = factors.map_or(1.0, |factors| factors[index % channels]);
         let real = f64::from(real);
-        let error = scale * (f64::from(value) - zero_point) - real;
+        let error = scale * (f64::from(value) - zero_point) / factor - real;
         sums.signal += real * real;
         sums.noise += error * error;
-        sums.saturated += u64::from(real < ends[0] || real > ends[1]);
+        sums.saturated += u64::from(real * factor < ends[0] || real * factor > ends[1]);
     }
     sums
 }

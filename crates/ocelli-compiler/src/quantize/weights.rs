@@ -37,16 +37,16 @@ pub(super) fn real_bias(conv: &Conv2d, input_scale: f64) -> Vec<f64> {
     }
 }
 
-/// The greatest weight scale of all output channels.
-pub(super) fn largest_scale(conv: &Conv2d, channels: usize) -> f64 {
+/// The scale of each output channel's weights: the file's, or that which takes the largest weight to 127.
+pub(super) fn wanted_scales(conv: &Conv2d, channels: usize) -> Vec<f64> {
     match &conv.weights {
-        Weights::Float(_) => scales(&real_weights(conv, channels), channels).into_iter().fold(0.0, f64::max),
-        Weights::Int8 { scales, .. } => scales.iter().fold(0.0, |most, &scale| most.max(f64::from(scale))),
+        Weights::Float(values) => scales(values, channels),
+        Weights::Int8 { scales, .. } => scales.iter().map(|&scale| f64::from(scale)).collect(),
     }
 }
 
 /// Scales that take each channel's largest weight to 127.
-fn scales(weights: &[f32], channels: usize) -> Vec<f64> {
+pub(super) fn scales(weights: &[f32], channels: usize) -> Vec<f64> {
     weights
         .chunks_exact(weights.len() / channels)
         .map(|taps| f64::from(taps.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()))) / 127.0)
@@ -61,14 +61,11 @@ pub(super) fn quantize(
 ) -> QuantizedConv2d {
     let channels = bias.len();
     let real = real_weights(conv, channels);
-    let given: Option<(&[i8], &[f32])> = match &conv.weights {
-        Weights::Int8 { values, scales } => Some((values, scales)),
+    let given: Option<&[i8]> = match &conv.weights {
+        Weights::Int8 { values, .. } => Some(values),
         Weights::Float(_) => None,
     };
-    let wanted: Vec<f64> = match given {
-        Some((_, scales)) => scales.iter().map(|&scale| f64::from(scale)).collect(),
-        None => scales(&real, channels),
-    };
+    let wanted = wanted_scales(conv, channels);
     let taps = real.len() / channels;
     let mut values = Vec::with_capacity(real.len());
     let mut weight_scales = Vec::with_capacity(channels);
@@ -77,7 +74,7 @@ pub(super) fn quantize(
         let range = channel * taps..(channel + 1) * taps;
         let scale = wanted.max(floor) as f32;
         match given {
-            Some((given, _)) if wanted >= floor => values.extend_from_slice(&given[range]),
+            Some(given) if wanted >= floor => values.extend_from_slice(&given[range]),
             _ => values.extend(
                 real[range].iter().map(|&weight| (weight / scale).round().clamp(-127.0, 127.0) as i8),
             ),
