@@ -5,12 +5,13 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::firmware::{self, Image};
+use crate::process::status_within;
 use crate::{Error, Machine};
 
 /// What the firmware measured.
@@ -109,7 +110,7 @@ pub fn run_image(
     qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]);
     qemu.args(["-semihosting-config", "enable=on,target=native"]).arg("-kernel").arg(image);
     qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
-    let status = wait(&mut qemu, limit).map_err(|error| match error.kind() {
+    let status = status_within(&mut qemu, limit).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::NoQemu(machine.qemu),
         ErrorKind::TimedOut => Error::Timeout { machine: machine.name, limit },
         _ => Error::Firmware { machine: machine.name, message: error.to_string() },
@@ -124,23 +125,4 @@ pub fn run_image(
         text => text.trim_start_matches("error: ").to_owned(),
     };
     Err(Error::Firmware { machine: machine.name, message })
-}
-
-/// Waits for a command to end; kills it after `limit`.
-fn wait(command: &mut Command, limit: Duration) -> std::io::Result<ExitStatus> {
-    let mut child = command.spawn()?;
-    let start = Instant::now();
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if start.elapsed() > limit {
-            child.kill()?;
-            child.wait()?;
-            return Err(ErrorKind::TimedOut.into());
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
 }

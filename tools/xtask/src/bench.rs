@@ -13,15 +13,16 @@ use ocelli_machines::qemu::Runner;
 use ocelli_machines::{MACHINES, Machine, elf, machine};
 use serde::Serialize;
 
+use crate::cli::Cli;
 use crate::networks::{NETWORKS, Network};
-use crate::repository::root;
+use crate::repository::output;
 use crate::setup;
 
 /// What to measure.
 #[derive(Args)]
 pub struct Arguments {
     /// Measure only this network.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(NETWORKS.iter().map(|network| network.name)))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
     model: Option<String>,
     /// Measure only on this machine.
     #[arg(long, value_name = "MACHINE", value_parser = PossibleValuesParser::new(MACHINES.iter().map(|machine| machine.name)))]
@@ -48,14 +49,23 @@ struct Row {
     weight_bytes: usize,
 }
 
+/// The names of networks, each once: a network may be there int8 and float.
+fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = NETWORKS.iter().map(|network| network.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// An inference takes seconds even where it is slow.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Measures and prints.
 pub fn bench(arguments: &Arguments) -> Result<()> {
     setup::run()?;
-    let folder = root().join("target/bench");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let cli = Cli::build()?;
+    let folder = Path::new("target/bench");
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let chosen = |network: &&Network| arguments.model.as_ref().is_none_or(|name| network.name == name);
     let machines: Vec<&'static Machine> = match &arguments.target {
         Some(name) => machine(name).into_iter().collect(),
@@ -63,13 +73,19 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     };
     let mut rows = Vec::new();
     let mut skipped = Vec::new();
-    for network in NETWORKS.iter().filter(chosen) {
-        if !network.is_there() {
-            skipped.push(format!("{} ({})", network.name, network.numerics));
+    let networks: Vec<&Network> = NETWORKS.iter().filter(chosen).collect();
+    for (position, network) in networks.iter().enumerate() {
+        let (name, numerics) = (network.name, network.numerics);
+        if let Some(missing) = network.missing_file() {
+            skipped.push(format!("{name} ({numerics}): {missing} is not there"));
             continue;
         }
-        let file = network.pack(&folder)?;
+        let of = format!("network {} of {}", position + 1, networks.len());
+        eprintln!("packing {name} ({numerics}), {of}");
+        let file = folder.join(network.packed_name());
+        output(&mut network.quantize(&cli, &file))?;
         for machine in &machines {
+            eprintln!("measuring {name} ({numerics}) on {}, {of}", machine.name);
             let row = measure(network, &file, machine)
                 .with_context(|| format!("{} on {}", network.name, machine.name))?;
             if arguments.json {
@@ -78,8 +94,8 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
             rows.push(row);
         }
     }
-    if !skipped.is_empty() {
-        eprintln!("skipped, because ../shared is not there: {}", skipped.join(", "));
+    for line in &skipped {
+        eprintln!("skipped: {line}");
     }
     if rows.is_empty() {
         bail!("nothing was measured");

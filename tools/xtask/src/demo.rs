@@ -8,8 +8,9 @@ use ocelli_machines::firmware::{self, Image};
 use ocelli_machines::{elf, machine};
 use serde::Deserialize;
 
+use crate::cli::Cli;
 use crate::networks::OWN;
-use crate::repository::{ocelli, output, root, run};
+use crate::repository::{output, run};
 use crate::setup;
 
 const PICTURES: &str = "models/digits/pictures/held-out";
@@ -47,22 +48,24 @@ struct Run {
 /// Shows the way from a float network to classes on a microcontroller.
 pub fn demo() -> Result<()> {
     setup::run()?;
-    let folder = root().join("target/demo");
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let cli = Cli::build()?;
+    let folder = Path::new("target/demo");
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
 
     println!("\nA float MobileNetV2 becomes int8, calibrated on 200 pictures of handwritten digits\n");
-    let packed = OWN.pack(&folder)?;
+    let packed = folder.join(OWN.packed_name());
+    run(&mut OWN.quantize(&cli, &packed))?;
     let pictures = pictures()?;
     println!("\n{} held-out pictures on the host, float and int8\n", pictures.len());
-    run(ocelli(&["eval"]).arg(&packed).args(["--float", OWN.file, "--data", PICTURES]).args(OWN.data))?;
+    run(cli.command(&["eval"]).arg(&packed).args(["--float", OWN.file, "--data", PICTURES]).args(OWN.data))?;
 
     let machine = machine(MACHINE).context("the table has it")?;
     println!(
         "\nThe same pictures on a {} in QEMU ({}), with a firmware image on bare metal\n",
         machine.core, machine.board
     );
-    let host = run_on("host", &packed, &pictures, &folder)?;
-    let board = run_on(&format!("qemu:{MACHINE}"), &packed, &pictures, &folder)?;
+    let host = run_on(&cli, "host", &packed, &pictures)?;
+    let board = run_on(&cli, &format!("qemu:{MACHINE}"), &packed, &pictures)?;
 
     let mut right = 0;
     for (position, (picture, answer)) in pictures.iter().zip(&board.answers).enumerate() {
@@ -106,22 +109,29 @@ pub fn demo() -> Result<()> {
 
 /// The held-out pictures, in order: a folder a class.
 fn pictures() -> Result<Vec<PathBuf>> {
-    let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        paths.sort();
-        Ok(paths)
-    };
     let mut pictures = Vec::new();
-    for class in entries(&root().join(PICTURES))? {
-        pictures.extend(entries(&class)?);
+    for class in entries(Path::new(PICTURES))?.iter().filter(|path| path.is_dir()) {
+        pictures.extend(entries(class)?.into_iter().filter(|path| path.is_file()));
     }
     Ok(pictures)
 }
 
-fn run_on(place: &str, packed: &Path, pictures: &[PathBuf], folder: &Path) -> Result<Run> {
-    let raw = folder.join("outputs");
-    let mut command = ocelli(&["run", "--json", "--top", "1", "--on", place]);
+/// What a folder holds, in order, without the hidden files that desktops leave.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry.with_context(|| folder.display().to_string())?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn run_on(cli: &Cli, place: &str, packed: &Path, pictures: &[PathBuf]) -> Result<Run> {
+    let raw = packed.with_file_name("outputs");
+    let mut command = cli.command(&["run", "--json", "--top", "1", "--on", place]);
     let printed = output(command.arg("--output").arg(&raw).arg(packed).args(pictures))?;
     let mut lines: Vec<&str> = printed.lines().collect();
     let summary = serde_json::from_str(lines.pop().context("`ocelli run` printed nothing")?)?;

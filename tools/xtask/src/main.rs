@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cli;
 mod demo;
 mod networks;
 mod repository;
@@ -11,6 +12,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 /// The repository's own commands.
@@ -35,17 +37,25 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Setup => setup::run(),
-        Command::Demo => demo::demo(),
-        Command::Bench(arguments) => bench::bench(&arguments),
-        Command::Test => test::test(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command in the root, so that paths in the repository are short; gives whether all is well.
+fn run(command: Command) -> Result<bool> {
+    std::env::set_current_dir(repository::root()).context("the repository is not where it was")?;
+    match command {
+        Command::Setup => setup::run()?,
+        Command::Demo => demo::demo()?,
+        Command::Bench(arguments) => bench::bench(&arguments)?,
+        Command::Test => return Ok(test::test()),
+    }
+    Ok(true)
 }

@@ -1,10 +1,9 @@
-//! The networks that are measured and demonstrated, and packing them with the command `ocelli`.
+//! The networks that are measured and demonstrated, and making them int8 with the command `ocelli`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::Result;
-
-use crate::repository::{ocelli, output, root};
+use crate::cli::Cli;
 
 /// A network and how it becomes int8.
 #[derive(Debug)]
@@ -72,19 +71,23 @@ const fn float(
 }
 
 impl Network {
-    /// Whether its file is here; those in `../shared` may not be.
-    pub fn is_there(&self) -> bool {
-        root().join(self.file).is_file()
+    /// The first of its files that is not here; those in `../shared` may not be.
+    pub fn missing_file(&self) -> Option<&'static str> {
+        [Some(self.file), self.calibration].into_iter().flatten().find(|file| !Path::new(file).exists())
     }
 
-    /// Makes the packed model in `folder`, silently.
-    pub fn pack(&self, folder: &Path) -> Result<PathBuf> {
-        let packed = folder.join(format!("{}-{}.ocelli", self.name, self.numerics));
-        let mut command = ocelli(&["quantize", self.file]);
+    /// Name of its packed model.
+    pub fn packed_name(&self) -> String {
+        format!("{}-{}.ocelli", self.name, self.numerics)
+    }
+
+    /// The command that makes the packed model.
+    pub fn quantize(&self, cli: &Cli, packed: &Path) -> Command {
+        let mut command = cli.command(&["quantize", self.file]);
         if let Some(calibration) = self.calibration {
             command.args(["--calibrate", calibration]);
         }
-        output(command.args(self.data).arg("--output").arg(&packed))?;
-        Ok(packed)
+        command.args(self.data).arg("--output").arg(packed);
+        command
     }
 }

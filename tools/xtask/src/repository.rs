@@ -1,7 +1,7 @@
 //! The repository, and running cargo in it.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -24,29 +24,24 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// The command `ocelli`, built if need be.
-pub fn ocelli(arguments: &[&str]) -> Command {
-    let mut command = cargo(&["run", "--quiet", "--package", "ocelli-cli", "--"]);
-    command.args(arguments);
-    command
-}
-
 /// Runs a command to its success.
 pub fn run(command: &mut Command) -> Result<()> {
     let status =
         command.status().with_context(|| format!("{} did not start", command.get_program().display()))?;
     if !status.success() {
-        bail!("{} {status}", shown(command));
+        bail!("{} failed: {status}", shown(command));
     }
     Ok(())
 }
 
-/// Runs a command, unseen, to its success and gives what it printed.
+/// Runs a command to its success and gives what it printed; its messages on standard error are seen.
 pub fn output(command: &mut Command) -> Result<String> {
-    let output =
-        command.output().with_context(|| format!("{} did not start", command.get_program().display()))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} did not start", command.get_program().display()))?;
     if !output.status.success() {
-        bail!("{} {}: {}", shown(command), output.status, String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{} failed: {}", shown(command), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

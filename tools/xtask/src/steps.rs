@@ -2,57 +2,58 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 /// What has passed, failed and been skipped.
 #[derive(Debug, Default)]
 pub struct Steps {
-    passed: usize,
+    passed: Vec<String>,
     failed: Vec<String>,
     skipped: Vec<String>,
 }
 
 impl Steps {
-    /// Runs a step.
-    pub fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+    /// Runs a step, and gives whether it passed.
+    pub fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
         println!("\n=== {name}");
         let start = Instant::now();
-        match step() {
+        let result = step();
+        match &result {
             Ok(()) => {
-                println!("=== {name}: passed in {:.1} s", start.elapsed().as_secs_f32());
-                self.passed += 1;
+                let line = format!("{name} ({:.1} s)", start.elapsed().as_secs_f32());
+                println!("=== passed: {line}");
+                self.passed.push(line);
             }
             Err(error) => {
-                println!("=== {name}: FAILED: {error:#}");
-                self.failed.push(name.to_owned());
+                println!("=== FAILED: {name}: {error:#}");
+                self.failed.push(format!("{name}: {error:#}"));
             }
         }
+        result.is_ok()
     }
 
     /// Notes a step that cannot run here, and why.
     pub fn skip(&mut self, name: &str, why: &str) {
-        println!("\n=== {name}: skipped: {why}");
-        self.skipped.push(format!("{name} ({why})"));
+        println!("\n=== {name}\n=== skipped: {name}: {why}");
+        self.skipped.push(format!("{name}: {why}"));
     }
 
-    /// Prints the summary; an error if a step failed.
-    pub fn finish(self) -> Result<()> {
-        println!("\n=== summary");
-        for name in &self.skipped {
-            println!("skipped: {name}");
-        }
-        for name in &self.failed {
-            println!("failed: {name}");
+    /// Prints every step and, as the last line, their counts; gives whether none failed.
+    pub fn finish(self) -> bool {
+        println!("\n=== summary of the steps");
+        for (verdict, names) in
+            [("passed", &self.passed), ("skipped", &self.skipped), ("FAILED", &self.failed)]
+        {
+            for name in names {
+                println!("{verdict:8} {name}");
+            }
         }
         println!(
-            "steps: {} passed, {} failed, {} skipped",
-            self.passed,
+            "{} passed, {} failed, {} skipped",
+            self.passed.len(),
             self.failed.len(),
             self.skipped.len()
         );
-        if !self.failed.is_empty() {
-            bail!("{} failed", self.failed.join(", "));
-        }
-        Ok(())
+        self.failed.is_empty()
     }
 }

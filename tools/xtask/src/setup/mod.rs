@@ -1,5 +1,6 @@
 //! Installing what firmware needs: the Rust targets and QEMU. Quick when both are there.
 
+mod components;
 mod packages;
 mod run;
 mod sysroot;
@@ -17,6 +18,12 @@ The Rust targets come from `rustup target add`. Where that cannot download them,
 targets' core and alloc are built from source into a sysroot in the user's cache folder (OCELLI_CACHE chooses another).
 OCELLI_TOOLCHAIN=active or =packaged allows only the one or the other.
 QEMU comes from the system's package manager.";
+
+/// Installs what `cargo xtask test` needs: what firmware needs, and rustfmt and clippy.
+pub fn run_for_tests() -> Result<()> {
+    components::install()?;
+    run()
+}
 
 /// Installs what is missing, and says what is used.
 pub fn run() -> Result<()> {

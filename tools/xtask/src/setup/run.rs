@@ -1,9 +1,11 @@
 //! Running a command with a time limit.
 
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use ocelli_machines::process::status_within;
 
 use crate::repository::shown;
 
@@ -11,19 +13,12 @@ use crate::repository::shown;
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = shown(command);
     eprintln!("setup: $ {shown}");
-    let mut child =
-        command.stdin(Stdio::null()).spawn().with_context(|| format!("`{shown}` did not start"))?;
-    let start = Instant::now();
-    loop {
-        match child.try_wait()? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => bail!("`{shown}` failed: {status}"),
-            None if start.elapsed() > limit => {
-                child.kill()?;
-                child.wait()?;
-                bail!("`{shown}` did not finish within {} s", limit.as_secs());
-            }
-            None => std::thread::sleep(Duration::from_millis(20)),
+    match status_within(command.stdin(Stdio::null()), limit) {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("`{shown}` failed: {status}"),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(anyhow!("`{shown}` did not finish within {} s", limit.as_secs()))
         }
+        Err(error) => Err(error).with_context(|| format!("`{shown}` did not start")),
     }
 }
