@@ -99,8 +99,9 @@ pub(super) fn lost_clip(prepared: &Prepared, quantizations: &[Quantization]) -> 
     let lost = |(node, clip): (&Node, &Option<[f32; 2]>)| {
         let [low, high] = (*clip)?;
         let Quantization { scale, zero_point } = quantizations[node.output.0];
-        let place = |bound: f32| (f64::from(bound) / f64::from(scale)).round() + f64::from(zero_point);
-        (place(low) > -128.0 || place(high) < 127.0).then_some(node.output)
+        let place = |bound: f32| f64::from(bound) / f64::from(scale) + f64::from(zero_point);
+        // The ends of int8 are up to half a step off a range, as zero must be a whole step.
+        (place(low) > -127.49 || place(high) < 126.49).then_some(node.output)
     };
     prepared.graph.nodes.iter().zip(&prepared.clips).find_map(lost)
 }
