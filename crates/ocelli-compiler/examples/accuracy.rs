@@ -25,6 +25,8 @@ struct Case {
     labels: Option<&'static str>,
     preprocessing: &'static str,
     tile: Option<[usize; 2]>,
+    /// Whether names of pictures begin with their classes, and a third of them are for calibration.
+    numbered: bool,
 }
 
 const CIFAR10: &[&str] =
@@ -39,6 +41,7 @@ const CASES: &[Case] = &[
         labels: None,
         preprocessing: "symmetric",
         tile: None,
+        numbered: false,
     },
     Case {
         name: "vww",
@@ -48,6 +51,7 @@ const CASES: &[Case] = &[
         labels: Some("data/vww/vww01_open_labels.u8"),
         preprocessing: "unit",
         tile: Some([96, 96]),
+        numbered: false,
     },
     Case {
         name: "ic",
@@ -57,6 +61,7 @@ const CASES: &[Case] = &[
         labels: Some("data/cifar10/test_labels.u8"),
         preprocessing: "raw",
         tile: Some([32, 32]),
+        numbered: false,
     },
     Case {
         name: "kws",
@@ -66,6 +71,7 @@ const CASES: &[Case] = &[
         labels: None,
         preprocessing: "0.5847029089927673,-48.530341446399689",
         tile: None,
+        numbered: false,
     },
     Case {
         name: "mobilenet_v2_cifar10",
@@ -75,6 +81,7 @@ const CASES: &[Case] = &[
         labels: Some("data/cifar10/test_labels.u8"),
         preprocessing: "symmetric",
         tile: Some([32, 32]),
+        numbered: false,
     },
     Case {
         name: "mobilenet_v1_imagenet",
@@ -84,6 +91,17 @@ const CASES: &[Case] = &[
         labels: None,
         preprocessing: "symmetric",
         tile: None,
+        numbered: true,
+    },
+    Case {
+        name: "mobilenet_v2_imagenet",
+        model: "models/imagenet/mobilenet_v2_1.0_224_dequantised.nchw.onnx",
+        calibration: &["data/imagenet-sample"],
+        data: &["data/imagenet-sample"],
+        labels: None,
+        preprocessing: "symmetric",
+        tile: None,
+        numbered: true,
     },
     Case {
         name: "mobilenet_v3_imagenet",
@@ -93,6 +111,7 @@ const CASES: &[Case] = &[
         labels: None,
         preprocessing: "raw",
         tile: None,
+        numbered: true,
     },
 ];
 
@@ -144,9 +163,20 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
     let preprocessing: Preprocessing = case.preprocessing.parse()?;
     let mut data_options =
         DataOptions { preprocessing, tile: case.tile, raw: Some(Element::I8), ..DataOptions::default() };
-    let calibration = Dataset::open(&paths(case.calibration), shape, &data_options)?;
-    data_options.labels = case.labels.map(|labels| folder.join(labels));
-    let data = Dataset::open(&paths(case.data), shape, &data_options)?;
+    let labels = tempfile::Builder::new().suffix(".csv").tempfile()?;
+    let (mut calibration, mut data) = (paths(case.calibration), paths(case.data));
+    if case.numbered {
+        // The V2 network has a class 0 of its own for the background.
+        let first = graph.tensor(graph.outputs[0]).shape.channels.saturating_sub(1000);
+        [calibration, data] = numbered(&data[0], labels.path(), first)?;
+        data_options.labels = Some(labels.path().to_owned());
+    }
+    let calibration =
+        Dataset::open(&calibration, shape, &DataOptions { labels: None, ..data_options.clone() })?;
+    if let Some(labels) = case.labels {
+        data_options.labels = Some(folder.join(labels));
+    }
+    let data = Dataset::open(&data, shape, &data_options)?;
 
     let start = Instant::now();
     let quantized = quantize(&graph, &calibration, options, &|_, _, _| {})?;
@@ -184,4 +214,26 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
         case.name, found.samples, found.agreement_percent, found.sqnr_db
     );
     Ok(())
+}
+
+/// Pictures for calibration and for the rest; the classes of the rest, counted from `first`, go to `labels`.
+fn numbered(folder: &Path, labels: &Path, first: usize) -> Result<[Vec<PathBuf>; 2], Failure> {
+    let mut pictures: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    pictures.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    pictures.sort();
+    let mut parts = [Vec::new(), Vec::new()];
+    let mut lines = String::new();
+    for (index, path) in pictures.into_iter().enumerate() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if index % 3 == 0 {
+            parts[0].push(path);
+            continue;
+        }
+        let class: usize = name.split('_').next().unwrap_or_default().parse()?;
+        lines.push_str(&format!("{name},{}\n", class + first));
+        parts[1].push(path);
+    }
+    std::fs::write(labels, lines)?;
+    Ok(parts)
 }
