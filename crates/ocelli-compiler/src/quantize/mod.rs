@@ -2,6 +2,13 @@
 //!
 //! [`quantize`] makes one of a float graph and calibration data, under `Q32` arithmetic: weights symmetric in -127..=127 with a scale an
 //! output channel, activations with a scale and zero point a tensor, biases int32. [`imported`] takes the networks that are int8 already.
+//!
+//! In order: nodes of constants are computed (`constants`); the float network runs on calibration inputs
+//! ([`crate::calibrate::ranges`]); clips fuse into the saturation of the operation before them, and tensors that operations only move
+//! share a scale (`prepare`); scales are chosen within what `Q32` can compute (`activations`), with a scale a channel before depthwise
+//! convolutions (`edges`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
+//! network itself, weights are rounded so that their errors cancel (`rounding`) and biases take back what is left of the mean error
+//! (`correct`). What is measured is run by the engine (`run`, `report`).
 
 mod activations;
 mod build;
