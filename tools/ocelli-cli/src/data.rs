@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset, Element, Preprocessing};
 use ocelli_compiler::graph::Shape;
@@ -24,8 +24,20 @@ pub struct Options {
     #[arg(long, value_name = "TYPE")]
     raw: Option<Raw>,
     /// Width and height of the pictures in a strip of pictures, one below the other.
-    #[arg(long, value_name = "W,H", value_delimiter = ',')]
-    tile: Vec<usize>,
+    #[arg(long, value_name = "W,H", value_parser = parse_tile)]
+    tile: Option<Tile>,
+}
+
+/// Width and height of the pictures in a strip.
+pub type Tile = [usize; 2];
+
+/// Reads `W,H`.
+pub fn parse_tile(text: &str) -> Result<Tile, String> {
+    let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.trim().parse().ok()).collect();
+    match sizes.as_deref() {
+        Some(&[width, height]) if width > 0 && height > 0 => Ok([width, height]),
+        _ => Err("give a width and a height, such as 96,96".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -62,11 +74,6 @@ impl Options {
         classes: Option<&Path>,
         class_names: Vec<String>,
     ) -> Result<Dataset> {
-        let tile = match *self.tile {
-            [] => None,
-            [width, height] => Some([width, height]),
-            _ => bail!("--tile takes a width and a height, such as --tile 96,96"),
-        };
         let options = DataOptions {
             preprocessing: self.preprocessing(),
             labels: classes.map(Path::to_path_buf),
@@ -76,7 +83,7 @@ impl Options {
                 Raw::I8 => Element::I8,
                 Raw::F32 => Element::F32,
             }),
-            tile,
+            tile: self.tile,
         };
         Ok(Dataset::open(paths, shape, &options)?)
     }

@@ -11,6 +11,7 @@ use ocelli_compiler::pack::AlignedBytes;
 use ocelli_machines::{MACHINES, Machine, machine, qemu};
 use serde::Serialize;
 
+use crate::data::{Tile, parse_tile};
 use crate::table::{grouped, table};
 use crate::{input, print};
 
@@ -36,8 +37,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     top: u64,
     /// Width and height of the pictures in a strip of pictures, one below the other.
-    #[arg(long, value_name = "W,H", value_delimiter = ',', num_args = 2)]
-    tile: Vec<usize>,
+    #[arg(long, value_name = "W,H", value_parser = parse_tile)]
+    tile: Option<Tile>,
     /// Print a JSON object a line: one for each input, then one for the run.
     #[arg(long)]
     json: bool,
@@ -117,8 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         AlignedBytes::new(&std::fs::read(&arguments.model).with_context(|| cannot_read(&arguments.model))?);
     let model =
         Model::open(bytes.bytes()).map_err(|error| anyhow!("{}: {error}", arguments.model.display()))?;
-    let tile = <[usize; 2]>::try_from(arguments.tile.as_slice()).ok();
-    let inputs = input::read(&model, &arguments.inputs, tile)?;
+    let inputs = input::read(&model, &arguments.inputs, arguments.tile)?;
 
     let (outputs, report) = match arguments.on {
         Place::Host => (on_host(model, &inputs)?, None),

@@ -161,6 +161,9 @@ fn bad_input_is_named_and_nothing_is_written() {
     );
     assert_names(&refused(&["run", &model, &path("absent.png")]), &["absent.png"]);
     assert_names(&refused(&["run", &model, &picture, "--on", "qemu:m9"]), &["qemu:m4"]);
+    assert_names(&refused(&["run", &model, &picture, "--tile", "32"]), &["width and a height"]);
+    let one = format!("{picture}/0027.png");
+    assert_names(&printed(&["run", &model, &one, "--tile", "32,32", "--top", "1"]), &["| 7"]);
 
     let output = path("out.ocelli");
     let empty = folder.path().join("empty");
