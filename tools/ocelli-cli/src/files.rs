@@ -1,10 +1,17 @@
-//! Writing files whole or not at all.
+//! Telling packed models from networks, and writing files whole or not at all.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use tempfile::NamedTempFile;
+
+/// Whether a file is a packed model, by its first bytes: a network may be too large to read.
+pub fn is_packed(path: &Path) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)?.take(ocelli_format::MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start == ocelli_format::MAGIC)
+}
 
 /// Refuses a path that cannot be written because its folder is not there, before any work is done.
 pub fn check_folder(path: &Path) -> Result<()> {

@@ -11,7 +11,7 @@ use ocelli_compiler::pack::AlignedBytes;
 use serde::Serialize;
 
 use crate::table::{grouped, short, table};
-use crate::{network, print};
+use crate::{files, network, print};
 
 /// Show what a network or a packed model holds: operators, shapes, MACs, weights, and everything that is not supported, with the remedy.
 #[derive(Args)]
@@ -51,9 +51,9 @@ struct ProblemLine<'a> {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let bytes = std::fs::read(&arguments.file)
-        .with_context(|| format!("cannot read {}", arguments.file.display()))?;
-    if bytes.starts_with(&ocelli_format::MAGIC) {
+    let cannot_read = || format!("cannot read {}", arguments.file.display());
+    if files::is_packed(&arguments.file).with_context(cannot_read)? {
+        let bytes = std::fs::read(&arguments.file).with_context(cannot_read)?;
         return packed(&arguments.file, &AlignedBytes::new(&bytes), arguments.json);
     }
     match network::load(&arguments.file, &arguments.input_shape) {

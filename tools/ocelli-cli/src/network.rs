@@ -6,6 +6,8 @@ use ocelli_compiler::graph::TensorId;
 use ocelli_compiler::import::{self, ImportError, ImportOptions, Imported, Problem};
 use ocelli_compiler::simplify::simplify;
 
+use crate::files;
+
 /// A network, simplified.
 pub struct Network {
     /// What the file holds.
@@ -45,7 +47,7 @@ pub enum Error {
 
 /// Reads and simplifies a network.
 pub fn load(path: &Path, input_shape: &[usize]) -> Result<Network, Error> {
-    if std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(&ocelli_format::MAGIC)) {
+    if files::is_packed(path).unwrap_or(false) {
         return Err(Error::Packed(path.to_owned()));
     }
     let options = ImportOptions { input_shape: (!input_shape.is_empty()).then(|| input_shape.to_vec()) };

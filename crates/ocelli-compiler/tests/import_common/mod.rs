@@ -30,14 +30,7 @@ pub fn shared_models(extension: &str) -> Vec<PathBuf> {
 
 /// Bytes by the generator of `tests/golden/README.md`.
 pub fn noise_bytes(sample: u32, count: usize) -> Vec<u8> {
-    let mut state = 1 + sample;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 24) as u8
-    };
-    (0..count).map(|_| next()).collect()
+    ocelli::test_bytes(1 + sample).take(count).map(i8::cast_unsigned).collect()
 }
 
 /// Values in -2..2 from [`noise_bytes`].
