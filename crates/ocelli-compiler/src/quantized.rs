@@ -2,7 +2,7 @@
 
 use ocelli_format::Numerics;
 
-use crate::graph::{Axis, Padding, Quantization, Shape, TensorId, Window};
+use crate::graph::{Attention, Axis, Norm, Padding, Quantization, Shape, TensorId, Window};
 
 /// An int8 network: nodes in an order in which every input is produced before it is used.
 #[derive(Clone, Debug)]
@@ -104,6 +104,27 @@ pub enum Operation {
     Softmax {
         /// Factor on the input.
         beta: f32,
+    },
+    /// Scaled dot-product attention: query, key and value.
+    Attention(Attention),
+    /// `value * sum(softmax(scores) * key)`: scores, key and value.
+    SeparableAttention {
+        /// Rows and columns of a patch.
+        patch: [usize; 2],
+    },
+    /// LayerNorm, RMSNorm and their kin: one input.
+    Norm(Norm),
+    /// Product of two maps, row by row, of shapes as for [`crate::graph::Operator::MatMul`].
+    MatMul {
+        /// Whether the second is given transposed.
+        transpose_second: bool,
+    },
+    /// Part of one input of the output's scale and zero point.
+    Slice {
+        /// The axis.
+        axis: Axis,
+        /// The first element along it.
+        start: usize,
     },
 }
 

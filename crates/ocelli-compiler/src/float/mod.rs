@@ -3,6 +3,9 @@
 //! A graph is written back as ONNX and run by `rten`, so that this crate has no second implementation of any operator.
 
 mod activation;
+mod attention;
+#[cfg(test)]
+mod attention_tests;
 mod model;
 mod operators;
 mod protobuf;
@@ -12,9 +15,14 @@ pub use model::FloatModel;
 pub use operators::to_onnx;
 pub use reference::OnnxReference;
 
+use crate::graph::GraphError;
+
 /// Why a network cannot be run in float.
 #[derive(Debug, thiserror::Error)]
 pub enum FloatError {
+    /// The shapes of a node's inputs do not fit its operator.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// The engine refused the network.
     #[error("cannot load {name} into the float engine: {reason}")]
     Load {

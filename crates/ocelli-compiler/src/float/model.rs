@@ -24,11 +24,12 @@ impl FloatModel {
     /// Loads a graph.
     ///
     /// # Errors
-    /// If the engine refuses it.
+    /// If a node's inputs do not fit its operator, or the engine refuses the graph.
     pub fn new(graph: &Graph) -> Result<Self, FloatError> {
         let name = if graph.name.is_empty() { "the network" } else { &graph.name }.to_owned();
         let load = |reason: String| FloatError::Load { name: name.clone(), reason };
         let output = *graph.outputs.first().ok_or_else(|| load("it has no output".to_owned()))?;
+        graph.nodes.iter().try_for_each(|node| graph.check(node))?;
         let proto = to_onnx(graph);
         let constants: Vec<(TensorId, Vec<f32>)> = graph
             .nodes

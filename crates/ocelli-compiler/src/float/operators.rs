@@ -17,6 +17,15 @@ pub(super) fn nchw(shape: Shape) -> [usize; 4] {
     [1, shape.channels, shape.height, shape.width]
 }
 
+/// The place of an axis in NCHW.
+fn nchw_axis(axis: Axis) -> usize {
+    match axis {
+        Axis::Channels => 1,
+        Axis::Height => 2,
+        Axis::Width => 3,
+    }
+}
+
 /// Writes a graph as an ONNX model whose tensors are NCHW and named `t0`, `t1`, ... after their index in [`Graph::tensors`]. Int8
 /// weights and constants are written as the real values that they stand for.
 pub fn to_onnx(graph: &Graph) -> ModelProto {
@@ -67,7 +76,7 @@ impl Writer<'_> {
         name
     }
 
-    fn shape_constant(&mut self, name: String, values: &[usize]) -> String {
+    pub(super) fn shape_constant(&mut self, name: String, values: &[usize]) -> String {
         self.proto.initializer.push(int_tensor(&name, values));
         name
     }
@@ -96,12 +105,7 @@ impl Writer<'_> {
             }
             Operator::Mean => self.push("GlobalAveragePool", &[first], &output, Vec::new()),
             Operator::Concat(axis) => {
-                let axis = match axis {
-                    Axis::Channels => 1,
-                    Axis::Height => 2,
-                    Axis::Width => 3,
-                };
-                self.push("Concat", &all, &output, vec![int("axis", axis)]);
+                self.push("Concat", &all, &output, vec![int("axis", nchw_axis(*axis) as i64)]);
             }
             Operator::Pad { padding, value } => {
                 let Padding { top, left, bottom, right } = *padding;
@@ -122,6 +126,33 @@ impl Writer<'_> {
                 let beta = self.constant(format!("{output}.beta"), &[], &[*beta]);
                 self.push("Mul", &[first, &beta], &scaled, Vec::new());
                 self.push("Softmax", &[&scaled], &output, vec![int("axis", 1)]);
+            }
+            Operator::Attention(attention) => {
+                if let (&[q, k, v], &[query, key, value]) = (all.as_slice(), node.inputs.as_slice()) {
+                    let shapes = [query, key, value].map(|id| self.shape(id));
+                    self.attention(attention, [q, k, v], shapes, &output);
+                }
+            }
+            Operator::SeparableAttention { patch } => {
+                if let &[scores, key, value] = all.as_slice() {
+                    let shape = self.shape(node.output);
+                    self.separable_attention(*patch, [scores, key, value], shape, &output);
+                }
+            }
+            Operator::Norm(norm) => self.norm(norm, first, &output),
+            &Operator::MatMul { transpose_second } => {
+                if let &[first, second] = all.as_slice() {
+                    self.matmul(transpose_second, first, second, &output);
+                }
+            }
+            &Operator::Slice { axis, start } => {
+                let shape = self.shape(node.output);
+                let length = match axis {
+                    Axis::Height => shape.height,
+                    Axis::Width => shape.width,
+                    Axis::Channels => shape.channels,
+                };
+                self.slice(nchw_axis(axis), start, length, first, &output);
             }
             Operator::Requantize => self.push("Identity", &[first], &output, Vec::new()),
             Operator::Constant(constant) => {

@@ -4,10 +4,16 @@
 //! question of layout (NCHW, batch, flattening order), so that nothing after them has to ask.
 
 mod activation;
+mod attention;
+mod check;
+mod norm;
 mod shape;
 mod summary;
 
 pub use activation::Activation;
+pub use attention::{Attention, AttentionBias, Sequences, matmul_output};
+pub use check::GraphError;
+pub use norm::{Norm, NormExtent};
 pub use shape::{Padding, Shape, Window};
 pub use summary::NodeSummary;
 
@@ -113,6 +119,29 @@ pub enum Operator {
     Softmax {
         /// Factor on the input (TFLite's `beta`), 1 elsewhere.
         beta: f32,
+    },
+    /// Scaled dot-product attention: query, key and value.
+    Attention(Attention),
+    /// `value * sum(softmax(scores) * key)`, softmax and sum over the tokens of each sequence (MobileViTv2): scores of one channel, key and
+    /// value of the same channels, three maps of one height and width. The output is like the value.
+    SeparableAttention {
+        /// Rows and columns of a patch: pixels at the same place of their patches form one sequence, as in [`Attention`].
+        patch: [usize; 2],
+    },
+    /// LayerNorm, RMSNorm and their kin: one input.
+    Norm(Norm),
+    /// Product of two maps, row by row; height is a batch. First `h x m x k`, second `h x k x n`, output `h x m x n`. The second may
+    /// have height 1: it is the same for all.
+    MatMul {
+        /// The second is `h x n x k` instead: `q k^T`.
+        transpose_second: bool,
+    },
+    /// Part of the input: as long along an axis as the output, whole along the others. One input.
+    Slice {
+        /// The axis.
+        axis: Axis,
+        /// The first element along it.
+        start: usize,
     },
     /// The same real values under the output's own scale and zero point: one input. Identity in float networks.
     Requantize,

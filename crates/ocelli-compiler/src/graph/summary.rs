@@ -18,7 +18,7 @@ pub struct NodeSummary {
 }
 
 impl Graph {
-    /// Multiply-accumulate operations of a node: those of convolutions, and one an element of a product.
+    /// Multiply-accumulate operations of a node: those of convolutions, attention and matrix products, and one an element of a product.
     pub fn macs(&self, node: &Node) -> u64 {
         let output = self.tensor(node.output).shape;
         match &node.operator {
@@ -27,6 +27,17 @@ impl Graph {
                 (output.len() * taps) as u64
             }
             Operator::Mul => output.len() as u64,
+            Operator::Attention(attention) => match node.inputs.as_slice() {
+                &[query, key, value] => {
+                    attention.macs(self.tensor(query).shape, self.tensor(key).shape, self.tensor(value).shape)
+                }
+                _ => 0,
+            },
+            Operator::SeparableAttention { .. } => 2 * output.len() as u64,
+            Operator::MatMul { .. } => {
+                let inner = node.inputs.first().map_or(0, |&input| self.tensor(input).shape.channels);
+                (output.len() * inner) as u64
+            }
             _ => 0,
         }
     }
@@ -46,7 +57,7 @@ impl Graph {
     }
 
     /// The operator of a node with its window and groups.
-    fn describe(&self, node: &Node) -> String {
+    pub(super) fn describe(&self, node: &Node) -> String {
         match &node.operator {
             Operator::Conv2d(conv) if conv.fully_connected => "FullyConnected".to_owned(),
             Operator::Conv2d(conv) => {
@@ -70,10 +81,23 @@ impl Graph {
             Operator::Reshape => "Reshape".to_owned(),
             Operator::Transpose { .. } => "Transpose".to_owned(),
             Operator::Softmax { .. } => "Softmax".to_owned(),
+            Operator::Attention(attention) => {
+                let causal = if attention.causal { ", causal" } else { "" };
+                let heads = if attention.heads == 1 { "head" } else { "heads" };
+                format!("Attention {} {heads}{}{causal}", attention.heads, patched(attention.patch))
+            }
+            Operator::SeparableAttention { patch } => format!("SeparableAttention{}", patched(*patch)),
+            Operator::Norm(norm) => norm.name().to_owned(),
+            Operator::MatMul { .. } => "MatMul".to_owned(),
+            Operator::Slice { .. } => "Slice".to_owned(),
             Operator::Requantize => "Requantize".to_owned(),
             Operator::Constant(_) => "Constant".to_owned(),
         }
     }
+}
+
+fn patched([rows, columns]: [usize; 2]) -> String {
+    if [rows, columns] == [1, 1] { String::new() } else { format!(", patches {rows}x{columns}") }
 }
 
 fn windowed(kind: &str, kernel: [usize; 2], stride: [usize; 2]) -> String {
@@ -89,6 +113,8 @@ fn parameters(operator: &Operator) -> usize {
     match operator {
         Operator::Conv2d(conv) => conv.weights.len() + conv.bias.len(),
         Operator::PRelu { slopes, .. } => slopes.len(),
+        Operator::Norm(norm) => norm.gamma.len() + norm.beta.len(),
+        Operator::Attention(attention) => attention.bias.as_ref().map_or(0, |bias| bias.values.len()),
         Operator::Constant(super::Constant::Float(values)) => values.len(),
         Operator::Constant(super::Constant::Int8(values)) => values.len(),
         _ => 0,

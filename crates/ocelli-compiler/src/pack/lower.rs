@@ -91,6 +91,11 @@ impl Lowering<'_, '_> {
             }
             Operation::Softmax { beta } => self.softmax(*beta),
             Operation::Reshape => Ok(()),
+            Operation::Attention(_)
+            | Operation::SeparableAttention { .. }
+            | Operation::Norm(_)
+            | Operation::MatMul { .. }
+            | Operation::Slice { .. } => Err("its operator cannot be packed yet".into()),
         }
     }
 

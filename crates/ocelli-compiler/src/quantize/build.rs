@@ -117,6 +117,11 @@ fn operation(
         Operator::Reshape | Operator::Constant(_) => Operation::Reshape,
         &Operator::Transpose { order } => Operation::Transpose { order },
         &Operator::Softmax { beta } => Operation::Softmax { beta },
+        Operator::Attention(attention) => Operation::Attention(attention.clone()),
+        &Operator::SeparableAttention { patch } => Operation::SeparableAttention { patch },
+        Operator::Norm(norm) => Operation::Norm(norm.clone()),
+        &Operator::MatMul { transpose_second } => Operation::MatMul { transpose_second },
+        &Operator::Slice { axis, start } => Operation::Slice { axis, start },
     }
 }
 
@@ -154,6 +159,11 @@ pub(super) fn name(operator: &Operator, input_channels: usize) -> String {
         Operator::Reshape => "Reshape".into(),
         Operator::Transpose { .. } => "Transpose".into(),
         Operator::Softmax { .. } => "Softmax".into(),
+        Operator::Attention(_) => "Attention".into(),
+        Operator::SeparableAttention { .. } => "SeparableAttention".into(),
+        Operator::Norm(norm) => norm.name().into(),
+        Operator::MatMul { .. } => "MatMul".into(),
+        Operator::Slice { .. } => "Slice".into(),
         Operator::Requantize => "Requantize".into(),
         Operator::Constant(_) => "Constant".into(),
     }

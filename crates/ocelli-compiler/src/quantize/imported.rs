@@ -149,6 +149,19 @@ impl Import<'_> {
             }
             Operator::Transpose { order } => Operation::Transpose { order: *order },
             Operator::Softmax { beta } => Operation::Softmax { beta: *beta },
+            &Operator::Slice { axis, start } => {
+                let [input, output] = self.ends(node);
+                if input != output {
+                    return Err(refuse("its output has another scale or zero point than its input".into()));
+                }
+                Operation::Slice { axis, start }
+            }
+            Operator::Attention(_)
+            | Operator::SeparableAttention { .. }
+            | Operator::Norm(_)
+            | Operator::MatMul { .. } => {
+                return Err(refuse("there is no int8 arithmetic of TFLite for its operator".into()));
+            }
         };
         let inputs = node.inputs.iter().map(|input| self.renamed[input.0]).collect();
         self.nodes.push(QuantizedNode { name: node.name.clone(), operation, inputs, output: node.output });

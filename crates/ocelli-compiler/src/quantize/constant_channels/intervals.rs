@@ -86,7 +86,12 @@ impl Intervals {
             | Operation::PRelu { .. }
             | Operation::Concat(_)
             | Operation::Transpose { .. }
-            | Operation::Softmax { .. } => None,
+            | Operation::Softmax { .. }
+            | Operation::Attention(_)
+            | Operation::SeparableAttention { .. }
+            | Operation::Norm(_)
+            | Operation::MatMul { .. }
+            | Operation::Slice { .. } => None,
         }
     }
 
