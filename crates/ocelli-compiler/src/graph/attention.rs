@@ -50,8 +50,9 @@ pub struct Sequences {
 impl Sequences {
     /// The sequences of a map; `None` where the patch does not divide it.
     pub fn of(shape: Shape, [rows, columns]: [usize; 2]) -> Option<Self> {
-        let divides = rows > 0 && columns > 0 && shape.height % rows == 0 && shape.width % columns == 0;
-        divides.then(|| Self { count: rows * columns, tokens: shape.pixels() / (rows * columns) })
+        let divides = |size: usize, parts: usize| parts > 0 && size.is_multiple_of(parts);
+        (divides(shape.height, rows) && divides(shape.width, columns))
+            .then(|| Self { count: rows * columns, tokens: shape.pixels() / (rows * columns) })
     }
 }
 
@@ -98,7 +99,7 @@ impl Attention {
         let [query, key, value] = inputs;
         let heads = self.heads;
         for (name, shape) in [("query", query), ("key", key), ("value", value)] {
-            if heads == 0 || shape.channels % heads != 0 {
+            if heads == 0 || !shape.channels.is_multiple_of(heads) {
                 let channels = shape.channels;
                 return Err(format!(
                     "{heads} heads do not divide the {channels} channels of its {name}: take a number of heads that does"
