@@ -1,11 +1,11 @@
-"""Train the CIFAR-10 MobileNetV2 and export mobilenet_v2_cifar10.onnx beside this file.
+"""Train a CIFAR-10 network and export NAME_cifar10.onnx beside this file.
 
-    python train.py --run RUN              # train; a checkpoint an epoch in the folder RUN
-    python train.py --run RUN --resume     # go on from that checkpoint
-    python train.py --run RUN --export     # write the ONNX file from it and test it
+    python -m cifar10.train --model NAME --run RUN              # train; a checkpoint an epoch in the folder RUN
+    python -m cifar10.train --model NAME --run RUN --resume     # go on from that checkpoint
+    python -m cifar10.train --model NAME --run RUN --export     # write the ONNX file from it and test it
 
-Every choice is made on 2,000 held-out training images; the test images are read only by
---export, once the weights are fixed.
+NAME is mobilenet_v2 or mobilevit. Every choice is made on 2,000 held-out training images; the
+test images are read only by --export, once the weights are fixed.
 """
 
 import argparse
@@ -16,16 +16,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
+from torch import nn
 from torch.nn import functional
 
-import data
-from mobilenet_v2 import MobileNetV2, count_work
+from cifar10 import data
+from networks.export import export
+from networks.mobilenet_v2 import MobileNetV2
+from networks.mobilevit import MobileViT
+from networks.work import count_work
 
 HERE = Path(__file__).resolve().parent
-MODEL = HERE / "mobilenet_v2_cifar10.onnx"
 SEED = 1
 HELD_OUT = 2000
 BATCH = 128
@@ -34,8 +36,37 @@ WARM_UP = 0.1  # of the progress
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
 AVERAGE_DECAY = 0.998
-# Small pictures first, which cost less: the progress at which each size starts.
-SIZES = ((0.0, 20), (0.4, 24), (0.7, 32))
+
+NETWORKS = {
+    "mobilenet_v2": lambda: MobileNetV2(
+        inputs=3,
+        stem=24,
+        stem_stride=1,
+        blocks=((1, 24, 1, 2), (4, 32, 2, 1), (4, 64, 3, 2), (6, 112, 2, 2)),
+        last=320,
+    ),
+    "mobilevit": lambda: MobileViT(
+        inputs=3,
+        stem=24,
+        stem_stride=1,
+        blocks=(
+            (1, 24, 2),
+            (4, 32, 1),
+            (2, 32, 1),
+            (4, 48, 2),
+            {"patch": 2, "width": 64, "layers": 2},
+            (4, 80, 2),
+            {"patch": 1, "width": 96, "layers": 2},
+        ),
+        last=320,
+    ),
+}
+# Small pictures first, which cost less: the progress at which each size starts. The maps of
+# MobileViT must divide into its patches.
+SIZES = {
+    "mobilenet_v2": ((0.0, 20), (0.4, 24), (0.7, 32)),
+    "mobilevit": ((0.0, 16), (0.3, 24), (0.7, 32)),
+}
 
 
 def rate(progress):
@@ -45,8 +76,8 @@ def rate(progress):
     return PEAK_RATE * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-def size_at(progress):
-    return [size for start, size in SIZES if progress >= start][-1]
+def size_at(sizes, progress):
+    return [size for start, size in sizes if progress >= start][-1]
 
 
 class Progress:
@@ -99,9 +130,14 @@ def average_step(averages, values, count):
     torch.optim.swa_utils.get_ema_multi_avg_fn(decay)(averages, values, count)
 
 
-def build():
+def build(name):
     """The model, and the moving average of its weights and batch-norm statistics."""
-    model = MobileNetV2().to(memory_format=torch.channels_last)
+    model = NETWORKS[name]().to(memory_format=torch.channels_last)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            # He et al. 2015, by the fan out.
+            fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
     average = torch.optim.swa_utils.AveragedModel(
         model,
         multi_avg_fn=average_step,
@@ -110,12 +146,12 @@ def build():
     return model, average
 
 
-def train(folder, checkpoint, epochs, minutes, resume):
+def train(name, folder, checkpoint, epochs, minutes, resume):
     torch.manual_seed(SEED)
     (images, labels), held_out = split(folder)
     batches = data.Augmented(images, labels, BATCH)
-    model, average = build()
-    # No decay on batch norms, biases and the depthwise filters.
+    model, average = build(name)
+    # No decay on norms, biases and the depthwise filters.
     decayed = [p for p in model.parameters() if p.dim() > 1 and p.shape[1] > 1]
     others = [p for p in model.parameters() if p.dim() <= 1 or p.shape[1] == 1]
     optimizer = torch.optim.SGD(
@@ -134,7 +170,7 @@ def train(folder, checkpoint, epochs, minutes, resume):
     fast = torch.compile(model, dynamic=False)
     model.train()
     state = copy.deepcopy(model.state_dict())
-    for _, size in SIZES:
+    for _, size in SIZES[name]:
         # Compile each size before the clock of the schedule starts.
         inputs = torch.zeros(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
         fast(inputs).sum().backward()
@@ -149,7 +185,7 @@ def train(folder, checkpoint, epochs, minutes, resume):
             for group in optimizer.param_groups:
                 group["lr"] = rate(progress.value)
             inputs = data.normalize(pixels)
-            size = size_at(progress.value)
+            size = size_at(SIZES[name], progress.value)
             if size != data.SIZE:
                 inputs = functional.interpolate(
                     inputs, (size, size), mode="bilinear", antialias=True
@@ -186,42 +222,29 @@ def train(folder, checkpoint, epochs, minutes, resume):
         )
 
 
-def export(checkpoint):
-    """Write the averaged model as one ONNX file, whole or not at all.
-
-    The TorchScript exporter folds the batch norms and embeds the weights at opset 17;
-    PyTorch's newer one starts at opset 18.
-    """
-    model, average = build()
+def export_average(name, checkpoint, path):
+    """Write the averaged model of the checkpoint as an ONNX file."""
+    model, average = build(name)
     average.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     model = average.module.eval()
-    macs, weights = count_work(model)
+    image = torch.zeros(1, 3, data.SIZE, data.SIZE)
+    macs, weights = count_work(model, image)
     print(f"multiply-accumulates: {macs:,}, weights and biases: {weights:,}")
-    partial = MODEL.with_suffix(".partial")
-    torch.onnx.export(
-        model,
-        (torch.zeros(1, 3, data.SIZE, data.SIZE),),
-        partial,
-        input_names=["image"],
-        output_names=["logits"],
-        opset_version=17,
-        dynamo=False,
-    )
-    onnx.checker.check_model(str(partial), full_check=True)
-    os.replace(partial, MODEL)
+    export(model, image, path)
 
 
-def evaluate(name, images, labels):
+def evaluate(path, pictures, images, labels):
     """Top-1 of the ONNX file under ONNX Runtime, one image at a time."""
-    session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     pixels = data.normalize(torch.from_numpy(images)).contiguous().numpy()
     answers = [session.run(None, {"image": image[None]})[0].argmax() for image in pixels]
     right = int((np.array(answers) == labels).sum())
-    print(f"{name} top-1: {right}/{len(labels)} = {100 * right / len(labels):.2f} %")
+    print(f"{pictures} top-1: {right}/{len(labels)} = {100 * right / len(labels):.2f} %")
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train the CIFAR-10 MobileNetV2.")
+    parser = argparse.ArgumentParser(description="Train a CIFAR-10 network.")
+    parser.add_argument("--model", choices=NETWORKS, required=True)
     strips = HERE / "../../../shared/data/cifar10"
     parser.add_argument("--data", default=strips, help="folder of the strips")
     parser.add_argument("--run", type=Path, required=True, help="folder for the checkpoint")
@@ -235,12 +258,13 @@ def main():
     options.run.mkdir(parents=True, exist_ok=True)
     checkpoint = options.run / "checkpoint.pt"
     if options.export:
-        export(checkpoint)
+        path = HERE / f"{options.model}_cifar10.onnx"
+        export_average(options.model, checkpoint, path)
         _, held_out = split(options.data)
-        evaluate("held-out", *held_out)
-        evaluate("test", *data.load(options.data, "test"))
+        evaluate(path, "held-out", *held_out)
+        evaluate(path, "test", *data.load(options.data, "test"))
         return
-    train(options.data, checkpoint, options.epochs, options.minutes, options.resume)
+    train(options.model, options.data, checkpoint, options.epochs, options.minutes, options.resume)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Write the demo's pictures: the calibration and the held-out digits as PNG files.
 
-    python make_pictures.py
+    python -m digits.make_pictures
 
 The data are the 1,797 handwritten digits that scikit-learn ships (UCI "Optical
 Recognition of Handwritten Digits", CC BY 4.0). Each is 8x8 with values 0..16; here it
 becomes a 32x32 picture with values 0..255. The split is drawn from a fixed seed, so
-that `train.py`, which imports this module, never sees a held-out digit.
+that `train`, which imports this module, never sees a held-out digit.
 
 Files are named pictures/<set>/<label>/<index>.png, where <index> is the digit's place in
 scikit-learn's data set.

@@ -1,31 +1,30 @@
-"""Train the digits' MobileNetV2 and export mobilenet_v2_digits.onnx beside this file.
+"""Train a network on the digits and export NAME_digits.onnx beside this file.
 
-    python train.py               # train on the training digits, export, then evaluate
-    python train.py --validate    # instead hold a fifth of the training digits out, to tune
+    python -m digits.train --model NAME               # train on the training digits, export, evaluate
+    python -m digits.train --model NAME --validate    # hold a fifth of the training digits out, to tune
 
-The exported file is evaluated with ONNX Runtime on the committed PNG files of the
-held-out set. No choice in the recipe (epochs, rates, which weights to keep) looks at
-that set: the last epoch's averaged weights are exported.
+NAME is mobilenet_v2 or mobilevit. The exported file is evaluated with ONNX Runtime on the
+committed PNG files of the held-out set. No choice in the recipe (epochs, rates, which weights
+to keep) looks at that set: the last epoch's averaged weights are exported.
 """
 
 import argparse
 import math
-import os
 import time
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from PIL import Image
 from sklearn.model_selection import train_test_split
-from torch import nn
 from torch.nn import functional
 
-from make_pictures import HERE, PICTURES, SIDE, load_pictures, split
-from mobilenet_v2 import MobileNetV2
+from digits.make_pictures import HERE, PICTURES, SIDE, load_pictures, split
+from networks.export import export
+from networks.mobilenet_v2 import MobileNetV2
+from networks.mobilevit import MobileViT
+from networks.work import count_work
 
-MODEL = HERE / "mobilenet_v2_digits.onnx"
 SEED = 1
 EPOCHS = 80
 BATCH = 64
@@ -36,6 +35,28 @@ AVERAGE_DECAY = 0.98
 SHIFT = 3.0  # pixels of 32, each way
 ROTATION = math.radians(12)
 SCALE = 0.12
+
+NETWORKS = {
+    "mobilenet_v2": lambda: MobileNetV2(
+        inputs=1,
+        stem=16,
+        stem_stride=2,
+        blocks=((1, 8, 1, 1), (4, 16, 2, 2), (4, 24, 2, 1), (4, 32, 2, 2)),
+        last=128,
+    ),
+    "mobilevit": lambda: MobileViT(
+        inputs=1,
+        stem=16,
+        stem_stride=2,
+        blocks=(
+            (2, 16, 1),
+            (4, 24, 2),
+            {"patch": 2, "width": 32, "layers": 2},
+            (4, 32, 2),
+        ),
+        last=128,
+    ),
+}
 
 
 def normalize(pixels):
@@ -60,10 +81,10 @@ def augment(pixels):
     return functional.grid_sample(pixels, grid, align_corners=False)
 
 
-def train(pixels, labels):
+def train(name, pixels, labels):
     """Train on float [N, 1, 32, 32] pixels in 0..255; return the averaged model in eval mode."""
     torch.manual_seed(SEED)
-    model = MobileNetV2()
+    model = NETWORKS[name]()
     average = torch.optim.swa_utils.AveragedModel(
         model,
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY),
@@ -98,52 +119,9 @@ def accuracy(model, pixels, labels):
         return (model(normalize(pixels)).argmax(1) == labels).float().mean().item()
 
 
-def count_work(model):
-    """Return (multiply-accumulates, parameters) of one inference, batch norms folded."""
-    macs, parameters = 0, 0
-
-    def visit(layer, _, output):
-        nonlocal macs, parameters
-        # A weight is used once for each output position; a folded layer has a bias.
-        positions = output[0, 0].numel() if output.dim() == 4 else 1
-        macs += layer.weight.numel() * positions
-        parameters += layer.weight.numel() + output.shape[1]
-
-    hooks = [
-        layer.register_forward_hook(visit)
-        for layer in model.modules()
-        if isinstance(layer, (nn.Conv2d, nn.Linear))
-    ]
-    with torch.no_grad():
-        model(torch.zeros(1, 1, SIDE, SIDE))
-    for hook in hooks:
-        hook.remove()
-    return macs, parameters
-
-
-def export(model):
-    """Write the model as one ONNX file, whole or not at all.
-
-    The TorchScript exporter folds the batch norms and embeds the weights at opset 17;
-    PyTorch's newer one starts at opset 18.
-    """
-    partial = MODEL.with_suffix(".partial")
-    torch.onnx.export(
-        model,
-        (torch.zeros(1, 1, SIDE, SIDE),),
-        partial,
-        input_names=["image"],
-        output_names=["logits"],
-        opset_version=17,
-        dynamo=False,
-    )
-    onnx.checker.check_model(str(partial), full_check=True)
-    os.replace(partial, MODEL)
-
-
-def evaluate():
+def evaluate(path):
     """Classify the held-out PNG files with ONNX Runtime and print the accuracy."""
-    session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     files = sorted((PICTURES / "held-out").glob("*/*.png"))
     right = 0
     for file in files:
@@ -158,9 +136,10 @@ def evaluate():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train the digits' MobileNetV2.")
+    parser = argparse.ArgumentParser(description="Train a network on the digits.")
+    parser.add_argument("--model", choices=NETWORKS, required=True)
     parser.add_argument("--validate", action="store_true", help="tune on the training digits only")
-    validate = parser.parse_args().validate
+    options = parser.parse_args()
     # One thread makes the sums, and so the weights, the same on every run.
     torch.set_num_threads(1)
     pictures, labels = load_pictures()
@@ -168,19 +147,21 @@ def main():
     pixels = torch.from_numpy(pictures).float()[:, None]
     targets = torch.from_numpy(labels)
     start = time.monotonic()
-    if validate:
+    if options.validate:
         fit, check = train_test_split(
             training, test_size=0.2, stratify=labels[training], random_state=SEED
         )
-        model = train(pixels[fit], targets[fit])
+        model = train(options.model, pixels[fit], targets[fit])
         print(f"validation top-1: {100 * accuracy(model, pixels[check], targets[check]):.2f} %")
         return
-    model = train(pixels[training], targets[training])
+    model = train(options.model, pixels[training], targets[training])
     print(f"trained in {time.monotonic() - start:.0f} s")
-    macs, parameters = count_work(model)
-    print(f"multiply-accumulates: {macs}, parameters: {parameters}")
-    export(model)
-    evaluate()
+    image = torch.zeros(1, 1, SIDE, SIDE)
+    macs, weights = count_work(model, image)
+    print(f"multiply-accumulates: {macs:,}, weights and biases: {weights:,}")
+    path = HERE / f"{options.model}_digits.onnx"
+    export(model, image, path)
+    evaluate(path)
 
 
 if __name__ == "__main__":
