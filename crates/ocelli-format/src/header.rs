@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// The first eight bytes: the name, and bytes that a transfer in text mode would change.
 pub const MAGIC: [u8; 8] = *b"OCELLI\x1a\n";
 
-/// The one format version that is read and written. Any change of layout or meaning raises it.
+/// The one format version that is read and written. Any change of layout or meaning raises it; new operator codes do not.
 pub const VERSION: u16 = 1;
 
 /// Alignment of the file in memory and of its sections in the file, bytes.

@@ -1,7 +1,9 @@
 //! The operators that a step can have, and the parameters that each keeps in the step.
 //!
-//! Offsets (`weights`, `channels`, `table`, `slopes`) are relative to the model's weights.
+//! Offsets (`weights`, `channels`, `table`, `slopes`, `exponentials`, `bias`) are relative to the model's weights.
 
+pub use ocelli_kernels::attention::scratch_bytes as attention_scratch_bytes;
+pub use ocelli_kernels::separable::scratch_bytes as separable_attention_scratch_bytes;
 use ocelli_kernels::{Q32Channel, TfLiteChannel, Window};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -51,11 +53,21 @@ pub enum Operator {
     MeanTfLite = 19,
     /// [`ConvRecord`].
     FullyConnectedTfLite = 20,
+    /// [`AttentionQ32Record`].
+    AttentionQ32 = 21,
+    /// [`SeparableAttentionQ32Record`].
+    SeparableAttentionQ32 = 22,
+    /// [`NormQ32Record`].
+    NormQ32 = 23,
+    /// [`MatMulQ32Record`].
+    MatMulQ32 = 24,
+    /// [`SliceRecord`].
+    Slice = 25,
 }
 
 impl Operator {
     /// All operators, by code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::Conv2dQ32,
         Self::Conv2dTfLite,
         Self::DepthwiseConv2dQ32,
@@ -77,6 +89,11 @@ impl Operator {
         Self::Transpose,
         Self::MeanTfLite,
         Self::FullyConnectedTfLite,
+        Self::AttentionQ32,
+        Self::SeparableAttentionQ32,
+        Self::NormQ32,
+        Self::MatMulQ32,
+        Self::Slice,
     ];
 
     /// The operator of a code in a step.
@@ -106,6 +123,11 @@ impl Operator {
             Self::Transpose => "Transpose",
             Self::MeanTfLite => "Mean",
             Self::FullyConnectedTfLite => "FullyConnected",
+            Self::AttentionQ32 => "Attention",
+            Self::SeparableAttentionQ32 => "SeparableAttention",
+            Self::NormQ32 => "Norm",
+            Self::MatMulQ32 => "MatMul",
+            Self::Slice => "Slice",
         }
     }
 }
@@ -277,4 +299,93 @@ records! {
         /// Zero.
         reserved: u8,
     }
+    /// [`ocelli_kernels::attention::Attention`]: query, key, value and scratch of at least [`attention_scratch_bytes`].
+    AttentionQ32Record {
+        /// Rows and columns of a patch of the query's map.
+        patch: [u16; 2],
+        /// The same of the key's and value's maps.
+        key_patch: [u16; 2],
+        /// Number of heads.
+        heads: u16,
+        /// [`AttentionQ32Record::CAUSAL`] and [`AttentionQ32Record::BIAS`].
+        flags: u16,
+        /// Multiplier of a score.
+        score_multiplier: i32,
+        /// Its left shift.
+        score_shift: u32,
+        /// 1024 `u16`, at a multiple of 2: `round(largest * exp(-i / 96))`, the last one 0.
+        exponentials: u32,
+        /// Multiplier of the output.
+        output_multiplier: i32,
+        /// Zero points of value and output, and the rounding half.
+        output_bias: i32,
+        /// Fraction bits of the output before it is rounded.
+        output_shift: u32,
+        /// `[heads][query tokens][key tokens]` of `i16`, at a multiple of 2, where flagged.
+        bias: u32,
+        /// Values from a head to the next in the bias, 0 where all share.
+        bias_head_stride: u32,
+        /// Values from a query token to the next in the bias, 0 where all share.
+        bias_query_stride: u32,
+    }
+
+    /// [`ocelli_kernels::separable::SeparableAttention`]: scores, key, value and scratch of at least
+    /// [`separable_attention_scratch_bytes`].
+    SeparableAttentionQ32Record {
+        /// Rows and columns of a patch.
+        patch: [u16; 2],
+        /// 256 `u16`, at a multiple of 2: `round(largest * exp(-difference))`.
+        exponentials: u32,
+        /// Requantization of the product of context and value.
+        channel: Q32Channel,
+    }
+
+    /// [`ocelli_kernels::norm::Norm`]: one input.
+    NormQ32Record {
+        /// A `Q32Channel` a channel, at a multiple of 4: as `Norm` has them.
+        channels: u32,
+        /// Low and high half of `round(count^2 * epsilon / input scale^2)`.
+        epsilon: [u32; 2],
+        /// Fraction bits of the output before it is rounded.
+        shift: u32,
+        /// [`NormQ32Record::CENTERED`] and [`NormQ32Record::MAP`].
+        flags: u32,
+    }
+
+    /// [`ocelli_kernels::matmul::MatMul`] under `Q32`: two inputs.
+    MatMulQ32Record {
+        /// Requantization of the sums.
+        channel: Q32Channel,
+        /// [`MatMulQ32Record::TRANSPOSE_SECOND`].
+        flags: u32,
+    }
+
+    /// Part of the input along one axis: one input.
+    SliceRecord {
+        /// 0 height, 1 width, 2 channels.
+        axis: u8,
+        /// Zero.
+        reserved: u8,
+        /// The first position along the axis; the output says how many follow.
+        start: u16,
+    }
+}
+
+impl AttentionQ32Record {
+    /// Flag: token `i` of the query sees keys `0..=i` only.
+    pub const CAUSAL: u16 = 1;
+    /// Flag: there is a bias.
+    pub const BIAS: u16 = 2;
+}
+
+impl NormQ32Record {
+    /// Flag: the mean is taken off.
+    pub const CENTERED: u32 = 1;
+    /// Flag: the whole map is normalized together, not each pixel.
+    pub const MAP: u32 = 2;
+}
+
+impl MatMulQ32Record {
+    /// Flag: sums go over the channels of both maps.
+    pub const TRANSPOSE_SECOND: u32 = 1;
 }

@@ -22,6 +22,25 @@ pub fn place_row(
     Some(())
 }
 
+/// Makes row `y` of the part of the input that starts at `start` (row, column, channel), with `channels` values a pixel.
+pub fn slice_row(
+    input: &Map<'_>,
+    [top, left, first]: [usize; 3],
+    channels: usize,
+    y: usize,
+    output: &mut [i8],
+) -> Option<()> {
+    let row = input.row(y.checked_add(top)?)?.get(left.checked_mul(input.channels)?..)?;
+    if channels == 0 || input.channels == 0 {
+        return None;
+    }
+    let mut pixels = row.chunks_exact(input.channels);
+    for output in output.chunks_exact_mut(channels) {
+        copy(output, pixels.next()?.get(first..)?.get(..channels)?)?;
+    }
+    Some(())
+}
+
 /// Makes row `y` of the input with `top` rows above and `left` columns on the left, the rest of the border below and on the right; the
 /// border is `value`.
 pub fn pad_row(

@@ -1,16 +1,26 @@
-//! The arena during one step: the output's bytes to write, everything else to read.
+//! The arena during one step: the bytes of output and scratch to write, everything else to read.
+
+use core::ops::Range;
 
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::Map;
 use zerocopy::FromBytes;
 
-/// A step's output, and what its inputs are read from.
+/// What a step writes, and what its inputs are read from.
 pub(crate) struct Operands<'m, 'a> {
     /// The output tensor's values.
     pub output: &'a mut [i8],
-    before: &'a [i8],
-    after: &'a [i8],
-    after_start: usize,
+    /// The scratch tensor's bytes; none where a step has no scratch.
+    pub scratch: &'a mut [i8],
+    /// Everything else.
+    pub inputs: Inputs<'m, 'a>,
+}
+
+/// What a step does not write: the weights, and the arena around output and scratch.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'m, 'a> {
+    /// Parts of the arena, and where they start.
+    parts: [(usize, &'a [i8]); 3],
     weights: &'m [u8],
 }
 
@@ -18,39 +28,72 @@ impl<'m, 'a> Operands<'m, 'a> {
     /// Splits the arena around a step's output.
     pub fn split(model: &Model<'m>, arena: &'a mut [i8], output: &TensorInfo) -> Option<Self> {
         let range = output.range()?;
-        let (before, rest) = arena.split_at_mut_checked(range.start)?;
-        let (output, after) = rest.split_at_mut_checked(range.end.checked_sub(range.start)?)?;
-        Some(Self { output, before, after, after_start: range.end, weights: model.weights() })
+        let (before, output, after) = split(arena, &range)?;
+        let inputs = Inputs { parts: [(0, before), (range.end, after), (0, &[])], weights: model.weights() };
+        Some(Self { output, scratch: &mut [], inputs })
+    }
+
+    /// Splits the arena around a step's output and its scratch, which do not overlap.
+    pub fn split_with_scratch(
+        model: &Model<'m>,
+        arena: &'a mut [i8],
+        output: &TensorInfo,
+        scratch: &TensorInfo,
+    ) -> Option<Self> {
+        let (output, scratch) = (output.range()?, scratch.range()?);
+        let output_first = output.start < scratch.start;
+        let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
+        let second_in_rest = second.start.checked_sub(first.end)?..second.end.checked_sub(first.end)?;
+        let (before, written_first, rest) = split(arena, &first)?;
+        let (between, written_second, after) = split(rest, &second_in_rest)?;
+        let parts = [(0, before), (first.end, between), (second.end, &*after)];
+        let (output, scratch) =
+            if output_first { (written_first, written_second) } else { (written_second, written_first) };
+        Some(Self { output, scratch, inputs: Inputs { parts, weights: model.weights() } })
     }
 
     /// An input's values and the output's; `None` where they overlap.
     pub fn values_and_output(&mut self, tensor: &TensorInfo) -> Option<(&[i8], &mut [i8])> {
-        let range = tensor.range()?;
-        let values = if tensor.constant != 0 {
-            <[i8]>::ref_from_bytes(self.weights.get(range)?).ok()?
-        } else if range.end <= self.before.len() {
-            self.before.get(range)?
-        } else {
-            self.after
-                .get(range.start.checked_sub(self.after_start)?..range.end.checked_sub(self.after_start)?)?
-        };
-        Some((values, self.output))
+        Some((self.inputs.values(tensor)?, self.output))
     }
 
     /// An input as a map, and the output to write rows of.
     pub fn map_and_output(&mut self, tensor: &TensorInfo) -> Option<(Map<'_>, &mut [i8])> {
-        let (data, output) = self.values_and_output(tensor)?;
+        Some((self.inputs.map(tensor)?, self.output))
+    }
+}
+
+impl Inputs<'_, '_> {
+    /// An input's values; `None` where they are written.
+    pub fn values(&self, tensor: &TensorInfo) -> Option<&[i8]> {
+        let range = tensor.range()?;
+        if tensor.constant != 0 {
+            return <[i8]>::ref_from_bytes(self.weights.get(range)?).ok();
+        }
+        self.parts.iter().find_map(|&(start, part)| {
+            part.get(range.start.checked_sub(start)?..range.end.checked_sub(start)?)
+        })
+    }
+
+    /// An input as a map.
+    pub fn map(&self, tensor: &TensorInfo) -> Option<Map<'_>> {
         let height = usize::from(tensor.height);
-        let map = Map {
-            data,
+        Some(Map {
+            data: self.values(tensor)?,
             slots: height,
             height,
             width: usize::from(tensor.width),
             channels: usize::from(tensor.channels),
             zero_point: tensor.zero_point,
-        };
-        Some((map, output))
+        })
     }
+}
+
+/// What lies before, in and after a range.
+fn split<'a>(memory: &'a mut [i8], range: &Range<usize>) -> Option<(&'a [i8], &'a mut [i8], &'a mut [i8])> {
+    let (before, rest) = memory.split_at_mut_checked(range.start)?;
+    let (middle, after) = rest.split_at_mut_checked(range.end.checked_sub(range.start)?)?;
+    Some((before, middle, after))
 }
 
 /// The input of a step.

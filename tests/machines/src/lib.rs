@@ -116,8 +116,8 @@ fn packed(path: &Path, graph: &QuantizedGraph) -> Result<PackedModel, String> {
     Ok(PackedModel::new(&name(path), &file))
 }
 
-/// The golden cases of one operator each, under both rules of requantization: int8 TFLite files as they are, and float ONNX files quantized.
-/// Cases that are refused, because they have two inputs for example, are left out.
+/// The golden cases of one operator each, under both rules of requantization: int8 TFLite files as they are, and float ONNX files quantized;
+/// and the packed model of all operators of attention. Cases that are refused, because they have two inputs for example, are left out.
 ///
 /// # Panics
 /// If the files are not there, or few cases are left.
@@ -130,6 +130,9 @@ pub fn single_operators() -> &'static [PackedModel] {
         let before = models.len();
         models.extend(cases("onnx", "onnx").into_iter().filter_map(|path| quantize_float(&path).ok()));
         assert!(models.len() - before > 180, "only {} float cases", models.len() - before);
+        let attention = root().join("crates/ocelli-format/tests/golden/v1_attention.ocelli");
+        let file = fs::read(&attention).unwrap_or_else(|error| panic!("{}: {error}", attention.display()));
+        models.push(PackedModel::new(&name(&attention), &file));
         let operators = models.iter().fold(0, |operators, packed| operators | packed.model().operators());
         assert_eq!(operators, operator::ALL, "a case is missing for an operator");
         models

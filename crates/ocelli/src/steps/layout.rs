@@ -1,6 +1,6 @@
 //! Steps that move values.
 
-use ocelli_format::operator::{ConcatRecord, PadRecord, TransposeRecord};
+use ocelli_format::operator::{ConcatRecord, PadRecord, SliceRecord, TransposeRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::layout;
 
@@ -126,5 +126,38 @@ impl<'m> Bound<'m> for Transpose<'m> {
         rows(model, arena, input, output, |map, y, row| {
             layout::transpose_row(map, self.order, channels, y, row)
         })
+    }
+}
+
+pub(crate) struct Slice<'m> {
+    tensors: [&'m TensorInfo; 2],
+    /// The part's first row, column and channel.
+    start: [usize; 3],
+}
+
+impl<'m> Bound<'m> for Slice<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let tensors @ [input, output] = one_to_one(model, step)?;
+        let record: &SliceRecord = step.record().ok_or(PARAMETERS)?;
+        let mut start = [0usize; 3];
+        *start.get_mut(usize::from(record.axis)).ok_or("its axis is none of height, width and channels")? =
+            usize::from(record.start);
+        for (other, (size, part)) in extents(input).into_iter().zip(extents(output)).enumerate() {
+            if other != usize::from(record.axis) && size != part {
+                return Err("the output has another size than the input");
+            }
+            if other == usize::from(record.axis)
+                && u32::from(record.start) + u32::from(part) > u32::from(size)
+            {
+                return Err("the output reaches beyond the input");
+            }
+        }
+        Ok(Self { tensors, start })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let [input, output] = self.tensors;
+        let channels = usize::from(output.channels);
+        rows(model, arena, input, output, |map, y, row| layout::slice_row(map, self.start, channels, y, row))
     }
 }

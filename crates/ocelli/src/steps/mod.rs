@@ -1,8 +1,11 @@
 //! From a step's record to a kernel: each operator binds (checks that tensors and parameters fit together), then runs.
 
+mod attention;
 mod conv;
 mod elementwise;
 mod layout;
+mod matmul;
+mod norm;
 mod pool;
 mod softmax;
 
@@ -76,6 +79,11 @@ pub(crate) fn perform<'m, const OPERATORS: u32>(
         Concat => layout::Concat<'m>,
         Pad => layout::Pad<'m>,
         Transpose => layout::Transpose<'m>,
+        AttentionQ32 => attention::AttentionQ32<'m>,
+        SeparableAttentionQ32 => attention::SeparableAttentionQ32<'m>,
+        NormQ32 => norm::NormQ32<'m>,
+        MatMulQ32 => matmul::MatMulQ32<'m>,
+        Slice => layout::Slice<'m>,
     }
 }
 

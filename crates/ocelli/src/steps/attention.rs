@@ -1,0 +1,204 @@
+//! Attention steps: maps as sequences of tokens, with memory to work in.
+
+use ocelli_format::operator::{
+    AttentionQ32Record, SeparableAttentionQ32Record, attention_scratch_bytes,
+    separable_attention_scratch_bytes,
+};
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::attention::{Attention, Bias};
+use ocelli_kernels::separable::SeparableAttention;
+
+use super::{Bound, PARAMETERS};
+use crate::memory::{self, Operands, parameters};
+
+/// Weights of a row add up to less than this, so that their sums of values fit 32 bits.
+const LARGEST_TOTAL: u64 = 1 << 24;
+
+/// The tensors of a step of three inputs and scratch.
+#[derive(Clone, Copy)]
+struct Tensors<'m> {
+    inputs: [&'m TensorInfo; 3],
+    scratch: &'m TensorInfo,
+    output: &'m TensorInfo,
+}
+
+impl<'m> Tensors<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        if step.inputs.len() != 4 {
+            return Err("it takes three inputs and scratch");
+        }
+        let input = |index| memory::input(model, step, index);
+        let (inputs, scratch) = ([input(0)?, input(1)?, input(2)?], input(3)?);
+        let output = memory::output(model, step)?;
+        if scratch.constant != 0 {
+            return Err("its scratch is a constant");
+        }
+        if memory::overlap(scratch, output) || inputs.iter().any(|input| memory::overlap(input, scratch)) {
+            return Err("its scratch overlaps another tensor");
+        }
+        if inputs.iter().any(|input| memory::overlap(input, output)) {
+            return Err("input and output overlap");
+        }
+        Ok(Self { inputs, scratch, output })
+    }
+
+    /// Checks the size of the scratch.
+    fn check_scratch(&self, needed: usize) -> Result<(), &'static str> {
+        if self.scratch.len() < needed {
+            return Err("its scratch is too small");
+        }
+        Ok(())
+    }
+}
+
+/// Sequences of a map: their number and their length.
+fn sequences(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<[usize; 2], &'static str> {
+    let divides = |size: u16, part: u16| size.checked_rem(part) == Some(0);
+    if !divides(tensor.height, rows) || !divides(tensor.width, columns) {
+        return Err("its patches do not divide the map");
+    }
+    let product =
+        |a: u16, b: u16| usize::from(a).checked_mul(usize::from(b)).ok_or("its sequences are too long");
+    let down = tensor.height.checked_div(rows).unwrap_or_default();
+    let across = tensor.width.checked_div(columns).unwrap_or_default();
+    Ok([product(rows, columns)?, product(down, across)?])
+}
+
+/// The weights of `tokens` tokens, of which none is larger than the first entry of the table, must not add up to too much.
+fn check_weights(exponentials: &[u16], tokens: usize) -> Result<(), &'static str> {
+    let largest = exponentials.first().copied().unwrap_or_default();
+    if largest == 0 {
+        return Err("exp(0) is 0 in its table");
+    }
+    match u64::from(largest).checked_mul(tokens as u64) {
+        Some(total) if total < LARGEST_TOTAL => Ok(()),
+        _ => Err("its sequences are too long for its table"),
+    }
+}
+
+fn same_shape(a: &TensorInfo, b: &TensorInfo) -> bool {
+    [a.height, a.width, a.channels] == [b.height, b.width, b.channels]
+}
+
+pub(crate) struct AttentionQ32<'m> {
+    tensors: Tensors<'m>,
+    kernel: Attention<'m>,
+}
+
+impl<'m> Bound<'m> for AttentionQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &AttentionQ32Record = step.record().ok_or(PARAMETERS)?;
+        let tensors = Tensors::bind(model, step)?;
+        let ([query, key, value], output) = (tensors.inputs, tensors.output);
+        if query.channels != key.channels || [key.height, key.width] != [value.height, value.width] {
+            return Err("query, key and value do not fit together");
+        }
+        if [output.height, output.width, output.channels] != [query.height, query.width, value.channels] {
+            return Err("the output has not the query's size and the value's channels");
+        }
+        let divided = |channels: u16| channels.checked_rem(record.heads) == Some(0);
+        if !divided(query.channels) || !divided(value.channels) {
+            return Err("its heads do not divide its channels");
+        }
+        let [query_sequences, query_tokens] = sequences(query, record.patch)?;
+        let [key_sequences, key_tokens] = sequences(key, record.key_patch)?;
+        if query_sequences != key_sequences {
+            return Err("query and key have different numbers of sequences");
+        }
+        let exponentials: &[u16; 1024] =
+            parameters(model, record.exponentials, 1)?.first().ok_or(PARAMETERS)?;
+        check_weights(exponentials, key_tokens)?;
+        if exponentials.last() != Some(&0) {
+            return Err("the last entry of its table is not 0");
+        }
+        let dimension = usize::from(query.channels.checked_div(record.heads).unwrap_or_default());
+        tensors.check_scratch(attention_scratch_bytes(key_tokens, dimension))?;
+        let kernel = Attention {
+            heads: usize::from(record.heads),
+            patch: record.patch.map(usize::from),
+            key_patch: record.key_patch.map(usize::from),
+            causal: record.flags & AttentionQ32Record::CAUSAL != 0,
+            score_multiplier: record.score_multiplier,
+            score_shift: record.score_shift,
+            exponentials,
+            output_multiplier: record.output_multiplier,
+            output_bias: record.output_bias,
+            output_shift: record.output_shift,
+            zero_point: output.zero_point,
+            bias: bias(model, record, [query_tokens, key_tokens])?,
+        };
+        Ok(Self { tensors, kernel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let Tensors { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
+        let Operands { output, scratch, inputs } =
+            Operands::split_with_scratch(model, arena, tensor, scratch)?;
+        let maps = [&inputs.map(query)?, &inputs.map(key)?, &inputs.map(value)?];
+        let length = usize::from(tensor.width) * usize::from(tensor.channels);
+        if length == 0 {
+            return None;
+        }
+        for (y, row) in output.chunks_exact_mut(length).enumerate() {
+            self.kernel.row(maps, y, row, scratch)?;
+        }
+        Some(())
+    }
+}
+
+/// The bias of a record, all values of which lie in the weights.
+fn bias<'m>(
+    model: &Model<'m>,
+    record: &AttentionQ32Record,
+    [query_tokens, key_tokens]: [usize; 2],
+) -> Result<Option<Bias<'m>>, &'static str> {
+    if record.flags & AttentionQ32Record::BIAS == 0 {
+        return Ok(None);
+    }
+    let last = |count: usize, stride: u32| (count as u64).saturating_sub(1).checked_mul(u64::from(stride));
+    let length = last(usize::from(record.heads), record.bias_head_stride)
+        .zip(last(query_tokens, record.bias_query_stride))
+        .and_then(|(heads, queries)| heads.checked_add(queries)?.checked_add(key_tokens as u64))
+        .and_then(|length| usize::try_from(length).ok())
+        .ok_or("its bias is too long")?;
+    Ok(Some(Bias {
+        values: parameters(model, record.bias, length)?,
+        head_stride: record.bias_head_stride as usize,
+        query_stride: record.bias_query_stride as usize,
+    }))
+}
+
+pub(crate) struct SeparableAttentionQ32<'m> {
+    tensors: Tensors<'m>,
+    kernel: SeparableAttention<'m>,
+}
+
+impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let record: &SeparableAttentionQ32Record = step.record().ok_or(PARAMETERS)?;
+        let tensors = Tensors::bind(model, step)?;
+        let ([scores, key, value], output) = (tensors.inputs, tensors.output);
+        if [scores.height, scores.width, scores.channels] != [key.height, key.width, 1] {
+            return Err("its scores are not one a pixel of the key");
+        }
+        if !same_shape(key, value) || !same_shape(value, output) {
+            return Err("key, value and output have different shapes");
+        }
+        let [_, tokens] = sequences(key, record.patch)?;
+        let exponentials: &[u16; 256] =
+            parameters(model, record.exponentials, 1)?.first().ok_or(PARAMETERS)?;
+        check_weights(exponentials, tokens)?;
+        tensors.check_scratch(separable_attention_scratch_bytes(tokens, usize::from(key.channels)))?;
+        let patch = record.patch.map(usize::from);
+        let kernel = SeparableAttention { patch, exponentials, channel: &record.channel };
+        Ok(Self { tensors, kernel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let Tensors { inputs: [scores, key, value], scratch, output } = self.tensors;
+        let Operands { output, scratch, inputs } =
+            Operands::split_with_scratch(model, arena, output, scratch)?;
+        let maps = [&inputs.map(scores)?, &inputs.map(key)?, &inputs.map(value)?];
+        self.kernel.apply(maps, output, scratch)
+    }
+}

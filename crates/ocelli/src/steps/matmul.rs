@@ -1,0 +1,56 @@
+//! Products of two maps.
+
+use ocelli_format::operator::MatMulQ32Record;
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::{Q32, matmul};
+
+use super::{Bound, PARAMETERS};
+use crate::memory::{self, Operands};
+
+pub(crate) struct MatMulQ32<'m> {
+    inputs: [&'m TensorInfo; 2],
+    output: &'m TensorInfo,
+    kernel: matmul::MatMul<'m, Q32>,
+}
+
+impl<'m> Bound<'m> for MatMulQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        if step.inputs.len() != 2 {
+            return Err("it takes two inputs");
+        }
+        let record: &MatMulQ32Record = step.record().ok_or(PARAMETERS)?;
+        let inputs = [memory::input(model, step, 0)?, memory::input(model, step, 1)?];
+        let output = memory::output(model, step)?;
+        if inputs.iter().any(|input| memory::overlap(input, output)) {
+            return Err("input and output overlap");
+        }
+        let [first, second] = inputs;
+        if second.height != 1 && second.height != first.height {
+            return Err("the second input has neither one matrix nor as many as the first");
+        }
+        let transpose_second = record.flags & MatMulQ32Record::TRANSPOSE_SECOND != 0;
+        let (inner, columns) =
+            if transpose_second { (second.channels, second.width) } else { (second.width, second.channels) };
+        if inner != first.channels {
+            return Err("the second input's rows are not the first's columns");
+        }
+        if [output.height, output.width, output.channels] != [first.height, first.width, columns] {
+            return Err("the output has not the size of the product");
+        }
+        let kernel = matmul::MatMul { transpose_second, rule: Q32, channel: &record.channel };
+        Ok(Self { inputs, output, kernel })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        let Operands { output, inputs, .. } = Operands::split(model, arena, self.output)?;
+        let [first, second] = [inputs.map(self.inputs[0])?, inputs.map(self.inputs[1])?];
+        let length = usize::from(self.output.width) * usize::from(self.output.channels);
+        if length == 0 {
+            return None;
+        }
+        for (y, row) in output.chunks_exact_mut(length).enumerate() {
+            self.kernel.row(&first, &second, y, row)?;
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Normalization steps.
+
+use ocelli_format::operator::NormQ32Record;
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::norm;
+
+use super::elementwise::update;
+use super::{Bound, PARAMETERS, in_place};
+use crate::memory::parameters;
+
+pub(crate) struct NormQ32<'m> {
+    tensors: [&'m TensorInfo; 2],
+    kernel: norm::Norm<'m>,
+    whole_map: bool,
+}
+
+impl<'m> Bound<'m> for NormQ32<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let ([input], output) = in_place::<1>(model, step)?;
+        let record: &NormQ32Record = step.record().ok_or(PARAMETERS)?;
+        let whole_map = record.flags & NormQ32Record::MAP != 0;
+        if whole_map && output.len() > norm::LARGEST_COUNT {
+            return Err("its map is too large to be normalized together");
+        }
+        let [low, high] = record.epsilon.map(u64::from);
+        let kernel = norm::Norm {
+            centered: record.flags & NormQ32Record::CENTERED != 0,
+            zero_point: input.zero_point,
+            epsilon: high << 32 | low,
+            shift: record.shift,
+            channels: parameters(model, record.channels, usize::from(output.channels))?,
+        };
+        Ok(Self { tensors: [input, output], kernel, whole_map })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        update(model, arena, self.tensors, |data| {
+            if self.whole_map { self.kernel.map(data) } else { self.kernel.pixels(data) }
+        })
+    }
+}
