@@ -1,8 +1,9 @@
 //! The int8 network: what the quantizer and the importer of int8 models make, and what is planned and packed.
 
 use ocelli_format::Numerics;
+use ocelli_format::operator::{attention_scratch_bytes, separable_attention_scratch_bytes};
 
-use crate::graph::{Attention, Axis, Norm, Padding, Quantization, Shape, TensorId, Window};
+use crate::graph::{Attention, Axis, Norm, Padding, Quantization, Sequences, Shape, TensorId, Window};
 
 /// An int8 network: nodes in an order in which every input is produced before it is used.
 #[derive(Clone, Debug)]
@@ -163,7 +164,23 @@ impl QuantizedGraph {
         &self.tensors[id.0]
     }
 
-    /// Multiply-accumulate operations of a node: those of convolutions, and one an element of a product.
+    /// Bytes that a node needs to work in beside its inputs and its output.
+    pub fn scratch_bytes(&self, node: &QuantizedNode) -> usize {
+        let shape = |index: usize| node.inputs.get(index).map(|&id| self.tensor(id).shape);
+        let tokens = |shape: Shape, patch| Sequences::of(shape, patch).map_or(0, |of| of.tokens);
+        match (&node.operation, shape(1)) {
+            (Operation::Attention(attention), Some(key)) => attention_scratch_bytes(
+                tokens(key, attention.key_patch),
+                key.channels.checked_div(attention.heads).unwrap_or(0),
+            ),
+            (Operation::SeparableAttention { patch }, Some(key)) => {
+                separable_attention_scratch_bytes(tokens(key, *patch), key.channels)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Multiply-accumulate operations of a node: those of convolutions, attention and matrix products, and one an element of a product.
     pub fn macs(&self, node: &QuantizedNode) -> u64 {
         let output = self.tensor(node.output).shape;
         match &node.operation {
@@ -172,6 +189,18 @@ impl QuantizedGraph {
                 (output.len() * taps) as u64
             }
             Operation::Mul(_) => output.len() as u64,
+            Operation::Attention(attention) => match node.inputs.as_slice() {
+                &[query, key, value] => {
+                    let [query, key, value] = [query, key, value].map(|id| self.tensor(id).shape);
+                    attention.macs(query, key, value)
+                }
+                _ => 0,
+            },
+            Operation::SeparableAttention { .. } => 2 * output.len() as u64,
+            Operation::MatMul { .. } => {
+                let inner = node.inputs.first().map_or(0, |&input| self.tensor(input).shape.channels);
+                (output.len() * inner) as u64
+            }
             _ => 0,
         }
     }

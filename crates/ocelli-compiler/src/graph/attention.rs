@@ -89,7 +89,7 @@ impl Attention {
     }
 
     /// Multiply-accumulate operations: those of the scores and those of the weighted sums. Hidden keys count.
-    pub(super) fn macs(&self, query: Shape, key: Shape, value: Shape) -> u64 {
+    pub(crate) fn macs(&self, query: Shape, key: Shape, value: Shape) -> u64 {
         let keys = Sequences::of(key, self.key_patch).map_or(0, |sequences| sequences.tokens);
         (query.pixels() * keys * (query.channels + value.channels)) as u64
     }

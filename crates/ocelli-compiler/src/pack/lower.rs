@@ -3,42 +3,47 @@
 use ocelli_format::operator::{
     AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
     MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord,
-    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
 };
 use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;
 use ocelli_kernels::elementwise::AddTfLite;
 
+use super::attention::Exponentials;
 use super::channels::{ConvChannels, out_of_range};
 use super::requantize::{Q32_SCALES, q32_channel, tflite_channel};
 use crate::graph::{Axis, Quantization, Window};
 use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
-/// Writes the step of a node.
+/// Writes the step of a node, which works in the memory of the tensor `scratch`, if any.
 pub(super) fn step(
     graph: &QuantizedGraph,
     node: &QuantizedNode,
     tensors: &[Option<u16>],
+    scratch: Option<u16>,
+    exponentials: &mut Exponentials,
     writer: &mut ModelWriter,
 ) -> Result<(), String> {
-    let inputs: Vec<u16> = node
+    let mut inputs: Vec<u16> = node
         .inputs
         .iter()
         .map(|id| {
             tensors[id.0].ok_or_else(|| format!("its input `{}` is never made", graph.tensor(*id).name))
         })
         .collect::<Result<_, _>>()?;
+    inputs.extend(scratch);
     let output = tensors[node.output.0].ok_or("its output is not in the model")?;
-    let lowering = Lowering { graph, node, inputs: &inputs, output, writer };
+    let lowering = Lowering { graph, node, inputs: &inputs, output, exponentials, writer };
     lowering.write()
 }
 
-struct Lowering<'g, 'w> {
-    graph: &'g QuantizedGraph,
-    node: &'g QuantizedNode,
+pub(super) struct Lowering<'g, 'w> {
+    pub(super) graph: &'g QuantizedGraph,
+    pub(super) node: &'g QuantizedNode,
     inputs: &'g [u16],
     output: u16,
-    writer: &'w mut ModelWriter,
+    pub(super) exponentials: &'w mut Exponentials,
+    pub(super) writer: &'w mut ModelWriter,
 }
 
 impl Lowering<'_, '_> {
@@ -74,12 +79,7 @@ impl Lowering<'_, '_> {
             }
             Operation::Mean => self.mean_tflite(),
             Operation::Concat(axis) => {
-                let axis = match axis {
-                    Axis::Height => 0,
-                    Axis::Width => 1,
-                    Axis::Channels => 2,
-                };
-                self.emit(Operator::Concat, &ConcatRecord { axis, reserved: [0; 3] })
+                self.emit(Operator::Concat, &ConcatRecord { axis: axis_code(*axis), reserved: [0; 3] })
             }
             Operation::Pad { padding, value } => {
                 let (top, left) = (narrow(padding.top)?, narrow(padding.left)?);
@@ -91,15 +91,18 @@ impl Lowering<'_, '_> {
             }
             Operation::Softmax { beta } => self.softmax(*beta),
             Operation::Reshape => Ok(()),
-            Operation::Attention(_)
-            | Operation::SeparableAttention { .. }
-            | Operation::Norm(_)
-            | Operation::MatMul { .. }
-            | Operation::Slice { .. } => Err("its operator cannot be packed yet".into()),
+            Operation::Attention(attention) => self.attention(attention),
+            Operation::SeparableAttention { patch } => self.separable_attention(*patch),
+            Operation::Norm(norm) => self.norm(norm),
+            Operation::MatMul { transpose_second } => self.matmul(*transpose_second),
+            Operation::Slice { axis, start } => {
+                let record = SliceRecord { axis: axis_code(*axis), reserved: 0, start: narrow(*start)? };
+                self.emit(Operator::Slice, &record)
+            }
         }
     }
 
-    fn emit<T>(&mut self, operator: Operator, record: &T) -> Result<(), String>
+    pub(super) fn emit<T>(&mut self, operator: Operator, record: &T) -> Result<(), String>
     where
         T: zerocopy::IntoBytes + zerocopy::Immutable,
     {
@@ -107,11 +110,11 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    fn input(&self, index: usize) -> Quantization {
+    pub(super) fn input(&self, index: usize) -> Quantization {
         self.graph.tensor(self.node.inputs[index]).quantization
     }
 
-    fn result(&self) -> Quantization {
+    pub(super) fn result(&self) -> Quantization {
         self.graph.tensor(self.node.output).quantization
     }
 
@@ -294,6 +297,14 @@ impl Lowering<'_, '_> {
     }
 }
 
+fn axis_code(axis: Axis) -> u8 {
+    match axis {
+        Axis::Height => 0,
+        Axis::Width => 1,
+        Axis::Channels => 2,
+    }
+}
+
 /// `[channel][tap]` as `[tap][channel]`.
 fn taps_first(weights: &[i8], taps: usize) -> Vec<i8> {
     let channels = weights.len() / taps;
@@ -310,6 +321,6 @@ fn kernel_window(window: &Window) -> Result<ocelli_kernels::Window, String> {
     })
 }
 
-fn narrow(value: usize) -> Result<u16, String> {
+pub(super) fn narrow(value: usize) -> Result<u16, String> {
     u16::try_from(value).map_err(|_| format!("a size of {value} is above 65535"))
 }

@@ -1,7 +1,9 @@
 //! From an int8 network to the packed file.
 
+pub(crate) mod attention;
 pub(crate) mod channels;
 mod lower;
+pub(crate) mod norm;
 pub mod requantize;
 
 use ocelli::{Engine, EngineError, Model, ModelError, RunError, TensorInfo, operator, test_bytes};
@@ -71,11 +73,18 @@ pub fn pack(
     metadata.self_test = None;
     let mut writer = ModelWriter::default();
     let tensors = tensors(graph, plan, &mut writer)?;
-    for node in &graph.nodes {
-        if !matches!(node.operation, Operation::Reshape) {
-            lower::step(graph, node, &tensors, &mut writer)
-                .map_err(|problem| PackError::Node { node: node.name.clone(), problem })?;
+    let mut exponentials = attention::Exponentials::new();
+    for (node, &scratch_offset) in graph.nodes.iter().zip(&plan.scratch) {
+        if matches!(node.operation, Operation::Reshape) {
+            continue;
         }
+        let refuse = |problem| PackError::Node { node: node.name.clone(), problem };
+        let scratch = scratch_offset
+            .map(|offset| scratch(graph.scratch_bytes(node), offset))
+            .transpose()
+            .map_err(refuse)?
+            .map(|tensor| writer.tensor(tensor));
+        lower::step(graph, node, &tensors, scratch, &mut exponentials, &mut writer).map_err(refuse)?;
     }
     let arena_bytes =
         u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
@@ -134,6 +143,21 @@ fn tensors(
         indices[index] = Some(writer.tensor(info));
     }
     Ok(indices)
+}
+
+/// The tensor that stands for a step's working memory.
+fn scratch(bytes: usize, offset: usize) -> Result<TensorInfo, String> {
+    let channels =
+        u16::try_from(bytes).map_err(|_| format!("it needs {bytes} bytes to work in, at most 65535"))?;
+    Ok(TensorInfo {
+        offset: u32::try_from(offset).map_err(|_| "its working memory lies beyond 4 GiB")?,
+        height: 1,
+        width: 1,
+        channels,
+        constant: 0,
+        zero_point: 0,
+        scale: 1.0,
+    })
 }
 
 /// Opens a file that was written, and runs it.

@@ -1,7 +1,8 @@
 //! Where each tensor lies in the arena, laid out before the model is packed.
 //!
 //! Tensors live from the node that makes them to the last that reads them; tensors of overlapping lives get different bytes. Operations on
-//! single elements write over their first input where nothing else reads it, and a reshape is no copy.
+//! single elements, softmax and norms write over their first input where nothing else reads it, and a reshape is no copy. The memory that
+//! attention works in lives for its step alone.
 
 use crate::graph::TensorId;
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
@@ -11,6 +12,8 @@ use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
 pub struct Plan {
     /// First byte of each tensor in the arena, by [`TensorId`]; `None` for constants and tensors that nothing uses.
     pub offsets: Vec<Option<usize>>,
+    /// First byte of the memory that each node works in, by its index; `None` for those that need none.
+    pub scratch: Vec<Option<usize>>,
     /// Bytes of the arena.
     pub arena_bytes: usize,
     /// Index of the node at which most bytes are in use.
@@ -27,7 +30,19 @@ struct Buffer {
 
 /// Lays out the arena.
 pub fn plan(graph: &QuantizedGraph) -> Plan {
-    let (buffers, buffer_of) = buffers(graph);
+    let (mut buffers, buffer_of) = buffers(graph);
+    let scratch_of: Vec<Option<usize>> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(step, node)| {
+            let bytes = graph.scratch_bytes(node);
+            (bytes > 0).then(|| {
+                buffers.push(Buffer { bytes, first: step, last: step });
+                buffers.len() - 1
+            })
+        })
+        .collect();
     let steps = graph.nodes.len().max(1);
     let in_use = |step: usize| -> usize {
         buffers
@@ -45,6 +60,7 @@ pub fn plan(graph: &QuantizedGraph) -> Plan {
         .unwrap_or_default();
     Plan {
         offsets: buffer_of.iter().map(|buffer| buffer.map(|index| offsets[index])).collect(),
+        scratch: scratch_of.iter().map(|buffer| buffer.map(|index| offsets[index])).collect(),
         arena_bytes,
         busiest,
     }
@@ -91,6 +107,7 @@ fn writes_over_input(graph: &QuantizedGraph, node: &QuantizedNode, dies: bool) -
             | Operation::Add(_)
             | Operation::Mul(_)
             | Operation::Softmax { .. }
+            | Operation::Norm(_)
     );
     let same_size = node
         .inputs

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use ocelli_kernels::separable::CONTEXT_BITS;
+
 use super::QuantizeError;
 use super::edges::{self, ChannelFactors};
 use super::prepare::Prepared;
 use super::weights;
 use crate::calibrate::ranges::{RangeMethod, Statistics};
-use crate::graph::{Activation, Graph, Node, Operator, Quantization, TensorId};
+use crate::graph::{Activation, Graph, Node, NormExtent, Operator, Quantization, TensorId};
+use crate::pack::norm;
 
 /// The largest product of operand scales over the output's scale that `Q32` computes, a little below its limit of 1/2.
 pub(super) const LARGEST_RATIO: f64 = 0.499;
@@ -131,6 +134,7 @@ fn scores(graph: &Graph) -> BTreeSet<TensorId> {
                 | Operator::Activation(_)
                 | Operator::Reshape
                 | Operator::Transpose { .. }
+                | Operator::Slice { .. }
                 | Operator::Concat(_)
                 | Operator::Requantize
         );
@@ -168,6 +172,16 @@ fn least_scale(
         Operator::PRelu { slopes, .. } => {
             // Products are raised by 8 bits.
             scale(0) * weights::slope_scale(slopes, 0.0).max(1.0) / (256.0 * LARGEST_RATIO)
+        }
+        Operator::MatMul { .. } => scale(0) * scale(1) / LARGEST_RATIO,
+        // A mean of values has their scale; this much finer, its digits are noise.
+        Operator::Attention(_) => scale(2) / 64.0,
+        Operator::SeparableAttention { .. } => {
+            scale(1) * scale(2) / f64::from(CONTEXT_BITS).exp2() / LARGEST_RATIO
+        }
+        Operator::Norm(norm) => {
+            let shape = graph.tensor(node.output).shape;
+            norm::least_scale(norm, if norm.over == NormExtent::Map { shape.len() } else { shape.channels })
         }
         _ => 0.0,
     }

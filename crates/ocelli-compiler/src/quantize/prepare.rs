@@ -106,7 +106,15 @@ fn fuse_clips(graph: &Graph, refusals: &Refusals) -> (Graph, Vec<Option<[f32; 2]
 fn requantizes(operator: &Operator) -> bool {
     matches!(
         operator,
-        Operator::Conv2d(_) | Operator::Add | Operator::Mul | Operator::Mean | Operator::AveragePool { .. }
+        Operator::Conv2d(_)
+            | Operator::Add
+            | Operator::Mul
+            | Operator::Mean
+            | Operator::AveragePool { .. }
+            | Operator::Attention(_)
+            | Operator::SeparableAttention { .. }
+            | Operator::Norm(_)
+            | Operator::MatMul { .. }
     )
 }
 
@@ -120,7 +128,11 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn node(&mut self, mut node: Node, clip: Option<[f32; 2]>, unclipped: TensorId) {
         match node.operator {
-            Operator::MaxPool(_) | Operator::Pad { .. } | Operator::Reshape | Operator::Transpose { .. } => {
+            Operator::MaxPool(_)
+            | Operator::Pad { .. }
+            | Operator::Reshape
+            | Operator::Transpose { .. }
+            | Operator::Slice { .. } => {
                 self.share(&mut node, 0, true);
             }
             Operator::Concat(_) => {

@@ -122,7 +122,10 @@ fn weight_bytes(operation: &Operation) -> usize {
         Operation::Conv2d(conv) => conv.weights.len() + 8 * conv.bias.len(),
         Operation::Table(_) => 256,
         Operation::PRelu { slopes, .. } => slopes.len(),
-        Operation::Softmax { .. } => 512,
+        Operation::Softmax { .. } | Operation::SeparableAttention { .. } => 512,
+        // All attention steps share one table, which counts for none.
+        Operation::Attention(attention) => attention.bias.as_ref().map_or(0, |bias| 2 * bias.values.len()),
+        Operation::Norm(norm) => 8 * norm.gamma.len(),
         _ => 0,
     }
 }

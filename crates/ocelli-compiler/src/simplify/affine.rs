@@ -1,4 +1,4 @@
-//! Scales and offsets (batch normalization, arithmetic with constants) go into the convolution before or after them.
+//! Scales and offsets (batch normalization, arithmetic with constants) go into the convolution or norm before or the convolution after them.
 
 use super::{is_float, only_reader};
 use crate::graph::{Activation, Bias, Conv2d, Graph, Operator, Padding, Weights, Window};
@@ -12,6 +12,7 @@ pub(super) fn fold(graph: &mut Graph) -> Option<String> {
         }
         merge_scalars(graph, index, reader)
             .or_else(|| into_convolution_before(graph, index, reader))
+            .or_else(|| into_norm_before(graph, index, reader))
             .or_else(|| into_convolution_after(graph, index, reader))
     })
 }
@@ -72,6 +73,22 @@ fn into_convolution_before(graph: &mut Graph, index: usize, reader: usize) -> Op
     }
     for ((bias, scale), offset) in bias.iter_mut().zip(&scales).zip(&offsets) {
         *bias = *bias * scale + offset;
+    }
+    let what = format!("folded '{}' into '{}'", graph.nodes[reader].name, graph.nodes[index].name);
+    graph.nodes[index].output = graph.nodes[reader].output;
+    graph.nodes.remove(reader);
+    Some(what)
+}
+
+/// `scale * (gamma n + beta) + offset = (scale gamma) n + (scale beta + offset)`.
+fn into_norm_before(graph: &mut Graph, index: usize, reader: usize) -> Option<String> {
+    let channels = graph.tensor(graph.nodes[index].output).shape.channels;
+    let PerChannel { scales, offsets } = per_channel(&graph.nodes[reader].operator, channels)?;
+    let Operator::Norm(norm) = &mut graph.nodes[index].operator else { return None };
+    let own = norm.gamma.iter_mut().zip(&mut norm.beta);
+    for ((gamma, beta), (scale, offset)) in own.zip(scales.iter().zip(&offsets)) {
+        *gamma *= scale;
+        *beta = *beta * scale + offset;
     }
     let what = format!("folded '{}' into '{}'", graph.nodes[reader].name, graph.nodes[index].name);
     graph.nodes[index].output = graph.nodes[reader].output;

@@ -9,6 +9,7 @@ pub(super) fn remove(graph: &mut Graph) -> Option<String> {
         drop_identity(graph, index)
             .or_else(|| merge_reshapes(graph, index))
             .or_else(|| merge_transposes(graph, index))
+            .or_else(|| merge_slices(graph, index))
             .or_else(|| merge_clips(graph, index))
             .or_else(|| move_constant(graph, index))
             .or_else(|| transpose_as_reshape(graph, index))
@@ -29,7 +30,7 @@ fn drop_identity(graph: &mut Graph, index: usize) -> Option<String> {
         Operator::Activation(Activation::Clip { min, max }) => {
             *min == f32::NEG_INFINITY && *max == f32::INFINITY
         }
-        Operator::Reshape | Operator::Requantize | Operator::Concat(_) => true,
+        Operator::Reshape | Operator::Requantize | Operator::Concat(_) | Operator::Slice { .. } => true,
         Operator::Transpose { order } => *order == [0, 1, 2],
         _ => false,
     };
@@ -73,6 +74,24 @@ fn merge_transposes(graph: &mut Graph, index: usize) -> Option<String> {
     let (source, what) = (first.inputs[0], format!("joined '{}' with '{}'", first.name, node.name));
     graph.nodes[index].inputs[0] = source;
     graph.nodes[index].operator = Operator::Transpose { order };
+    Some(what)
+}
+
+/// A part of a part along the same axis is one.
+fn merge_slices(graph: &mut Graph, index: usize) -> Option<String> {
+    let node = &graph.nodes[index];
+    let first = node.inputs.first().and_then(|&input| producer(graph, input))?;
+    let (&Operator::Slice { axis: inner, start: before }, &Operator::Slice { axis, start }) =
+        (&first.operator, &node.operator)
+    else {
+        return None;
+    };
+    if inner != axis {
+        return None;
+    }
+    let (source, what) = (first.inputs[0], format!("joined '{}' with '{}'", first.name, node.name));
+    graph.nodes[index].inputs[0] = source;
+    graph.nodes[index].operator = Operator::Slice { axis, start: before + start };
     Some(what)
 }
 

@@ -1,11 +1,13 @@
 //! Rewrites a network into fewer nodes that compute the same.
 //!
-//! Float networks: scales and offsets (batch normalization, arithmetic with constants) fold into the convolutions around them. Int8
+//! Float networks: scales and offsets (batch normalization, arithmetic with constants) fold into the convolutions and norms around them,
+//! and convolutions that are read in parts (fused query, key and value) fall apart. Int8
 //! networks keep their arithmetic to the byte: only what moves or copies values changes there.
 
 mod affine;
 mod identities;
 mod padding;
+mod split;
 mod unused;
 
 use crate::graph::{Graph, TensorId};
@@ -14,7 +16,7 @@ pub use unused::remove_unused;
 
 /// Simplifies until nothing changes, and says in one line each what was done.
 pub fn simplify(graph: &mut Graph) -> Vec<String> {
-    let rules = [identities::remove, padding::fold, affine::fold];
+    let rules = [identities::remove, padding::fold, affine::fold, split::split];
     let mut done = Vec::new();
     while let Some(what) = rules.iter().find_map(|rule| rule(graph)) {
         done.push(what);
