@@ -92,7 +92,8 @@ impl Lowering<'_, '_> {
             .find(|(_, multiplier)| *multiplier <= f64::from(i32::MAX))
             .ok_or_else(|| format!("its value's scale is {ratio:.1e} times its output's"))?;
         let offset = f64::from(output.zero_point) - f64::from(value.zero_point) * ratio;
-        let output_bias = (offset * f64::from(output_shift).exp2()).round() as i32 + (1 << (output_shift - 1));
+        let output_bias =
+            (offset * f64::from(output_shift).exp2()).round() as i32 + (1 << (output_shift - 1));
 
         let mut flags = if attention.causal { AttentionQ32Record::CAUSAL } else { 0 };
         let (mut bias, mut bias_strides) = (0, [0; 2]);
@@ -144,8 +145,8 @@ impl Lowering<'_, '_> {
         if inner > LONGEST_SUM {
             return Err(format!("sums of {inner} products leave 32 bits: at most {LONGEST_SUM}"));
         }
-        let scale = f64::from(self.input(0).scale) * f64::from(self.input(1).scale)
-            / f64::from(self.result().scale);
+        let scale =
+            f64::from(self.input(0).scale) * f64::from(self.input(1).scale) / f64::from(self.result().scale);
         let record = MatMulQ32Record {
             channel: self.product_channel(scale, 255 * 255 * inner as i64)?,
             flags: if transpose_second { MatMulQ32Record::TRANSPOSE_SECOND } else { 0 },
@@ -169,7 +170,10 @@ mod tests {
     fn weights_of_long_sequences_add_up_to_24_bits() {
         for tokens in [1, 512, 513, 4096, LONGEST_SEQUENCE] {
             let largest = usize::from(largest_weight(tokens).unwrap());
-            assert!(largest * tokens < LARGEST_TOTAL && (largest == 32767 || (largest + 1) * tokens >= LARGEST_TOTAL));
+            assert!(
+                largest * tokens < LARGEST_TOTAL
+                    && (largest == 32767 || (largest + 1) * tokens >= LARGEST_TOTAL)
+            );
         }
         assert!(largest_weight(LONGEST_SEQUENCE + 1).unwrap_err().contains("at most 16384"));
     }

@@ -2,8 +2,8 @@
 
 use ocelli_format::operator::{
     AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
-    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord,
-    SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord, SliceRecord,
+    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
 };
 use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;

@@ -65,12 +65,34 @@ pub fn pack(
     target: Target,
     mut metadata: Metadata,
 ) -> Result<Vec<u8>, PackError> {
+    metadata.self_test = None;
+    let expected = with_engine(&assemble(graph, plan, target, &metadata)?, |engine| {
+        for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
+            *to = from;
+        }
+        Ok(engine.invoke()?.values().to_vec())
+    })?;
+    metadata.self_test = Some((SELF_TEST_SEED, expected));
+    let bytes = assemble(graph, plan, target, &metadata)?;
+    match with_engine(&bytes, |engine| engine.self_test())? {
+        Some(true) => Ok(bytes),
+        _ => Err(PackError::SelfTest),
+    }
+}
+
+/// Packs a network with the self-test that the metadata has.
+pub(crate) fn assemble(
+    graph: &QuantizedGraph,
+    plan: &Plan,
+    target: Target,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, PackError> {
     if target != Target::Portable {
         return Err(PackError::Target(target.name()));
     }
+    let mut metadata = metadata.clone();
     metadata.macs =
         graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>().try_into().unwrap_or(u32::MAX);
-    metadata.self_test = None;
     let mut writer = ModelWriter::default();
     let tensors = tensors(graph, plan, &mut writer)?;
     let mut exponentials = attention::Exponentials::new();
@@ -89,19 +111,7 @@ pub fn pack(
     let arena_bytes =
         u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
     let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
-    let file = |metadata: &Metadata| writer.finish(target, graph.numerics, arena_bytes, ends, metadata);
-    let expected = with_engine(&file(&metadata), |engine| {
-        for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
-            *to = from;
-        }
-        Ok(engine.invoke()?.values().to_vec())
-    })?;
-    metadata.self_test = Some((SELF_TEST_SEED, expected));
-    let bytes = file(&metadata);
-    match with_engine(&bytes, |engine| engine.self_test())? {
-        Some(true) => Ok(bytes),
-        _ => Err(PackError::SelfTest),
-    }
+    Ok(writer.finish(target, graph.numerics, arena_bytes, ends, &metadata))
 }
 
 /// Writes tensors and constants; the index of each tensor that is in use.

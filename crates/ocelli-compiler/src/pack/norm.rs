@@ -12,7 +12,8 @@ const MOST_BITS: u32 = 14;
 
 /// The least scale of the output of a norm over `count` values: multipliers and sums fit 32 bits.
 pub(crate) fn least_scale(norm: &Norm, count: usize) -> f64 {
-    let largest = |values: &[f32]| f64::from(values.iter().fold(0.0_f32, |most, value| most.max(value.abs())));
+    let largest =
+        |values: &[f32]| f64::from(values.iter().fold(0.0_f32, |most, value| most.max(value.abs())));
     let (gamma, beta) = (largest(&norm.gamma), largest(&norm.beta));
     // No value is more than sqrt(count) standard deviations off. Two fraction bits at least.
     (gamma * 18f64.exp2()).max(((count as f64).sqrt() * gamma + beta) * 4.0) / 30f64.exp2()
@@ -44,7 +45,8 @@ impl Lowering<'_, '_> {
                     && (factor.abs() * deviations + summand.abs() + 1.0) * unit < limit
             })
         };
-        let shift = (1..=MOST_BITS).rev().find(fits).ok_or("its output's scale is too small for its factors")?;
+        let shift =
+            (1..=MOST_BITS).rev().find(fits).ok_or("its output's scale is too small for its factors")?;
         let unit = f64::from(shift).exp2();
         let channels: Vec<Q32Channel> = reals
             .iter()

@@ -17,6 +17,7 @@ mod constants;
 mod correct;
 mod edges;
 pub mod imported;
+mod limits;
 mod prepare;
 mod report;
 mod rounding;
@@ -131,6 +132,14 @@ pub enum QuantizeError {
     Weights {
         /// The node.
         node: String,
+    },
+    /// A node is larger than int8 arithmetic allows.
+    #[error("node `{node}`: {problem}")]
+    Limit {
+        /// The node.
+        node: String,
+        /// What is too large, the bound and the remedy.
+        problem: String,
     },
     /// The file gives an output too fine a scale.
     #[error(
@@ -272,6 +281,9 @@ fn check(graph: &Graph, data: &Dataset) -> Result<(), QuantizeError> {
         if !good {
             return Err(QuantizeError::Weights { node: node.name.clone() });
         }
+        graph.check(node).map_err(FloatError::from)?;
+        limits::check(graph, node)
+            .map_err(|problem| QuantizeError::Limit { node: node.name.clone(), problem })?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use ocelli_format::{Metadata, Target};
 
 use super::QuantizeError;
 use crate::graph::TensorId;
-use crate::pack::{AlignedBytes, PackError, pack};
+use crate::pack::{AlignedBytes, PackError, assemble};
 use crate::plan::plan;
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
 
@@ -86,7 +86,7 @@ fn packed(
         input: TensorId(0),
         output: place(node.output),
     };
-    let bytes = pack(&single, &plan(&single), Target::Portable, Metadata::default())?;
+    let bytes = assemble(&single, &plan(&single), Target::Portable, &Metadata::default())?;
     Ok(AlignedBytes::new(&bytes))
 }
 
