@@ -5,7 +5,8 @@ mod graph_maker;
 use graph_maker::{Maker, expect, try_quantize};
 use ocelli::{Engine, Model, operator, test_bytes};
 use ocelli_compiler::graph::{
-    Activation, Attention, AttentionBias, Axis, Bias, Norm, NormExtent, Operator, Shape, TensorId, Weights,
+    Activation, Attention, AttentionBias, Axis, Bias, Constant, Norm, NormExtent, Operator, Shape, TensorId,
+    Weights,
 };
 use ocelli_compiler::pack::{AlignedBytes, pack};
 use ocelli_compiler::plan::plan;
@@ -179,6 +180,23 @@ fn attention_to_a_smaller_map() {
     let attended = maker.attend(attention, [query, key, value]);
     maker.linear(attended, 16);
     expect(&maker.graph, 30.0);
+}
+
+#[test]
+fn constants_take_part_in_attention() {
+    let (mut maker, input) = Maker::new(Shape::new(4, 4, 16));
+    let learned = Shape::new(1, 3, 16);
+    let values = maker.noise.many(learned.len());
+    let query = maker.node(Operator::Constant(Constant::Float(values)), &[], learned);
+    // Normalized once, at conversion.
+    let query = maker.layer_norm(query);
+    let (key, value) = (maker.linear(input, 16), maker.linear(input, 16));
+    let pooled = maker.attend(heads(2, 8, [1, 1]), [query, key, value]);
+    let values = maker.noise.many(16 * 5);
+    let matrix = maker.node(Operator::Constant(Constant::Float(values)), &[], Shape::new(1, 16, 5));
+    maker.node(Operator::MatMul { transpose_second: false }, &[pooled, matrix], Shape::new(1, 3, 5));
+    let quantized = expect(&maker.graph, 33.0);
+    assert_eq!(count(&quantized, |operation| matches!(operation, Operation::Norm(_))), 0);
 }
 
 #[test]
