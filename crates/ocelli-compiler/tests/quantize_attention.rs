@@ -323,3 +323,19 @@ fn a_layer_that_is_also_read_whole_stays_whole() {
     let convolutions = maker.graph.nodes.iter().filter(|node| matches!(node.operator, Operator::Conv2d(_)));
     assert_eq!(convolutions.count(), 1);
 }
+
+#[test]
+fn factors_of_a_norm_that_differ_much_cost_little() {
+    let (mut maker, input) = Maker::new(Shape::new(4, 4, 32));
+    let normed = maker.layer_norm(input);
+    maker.linear(normed, 16);
+    if let Operator::Norm(norm) = &mut maker.graph.nodes[0].operator {
+        for (channel, gamma) in norm.gamma.iter_mut().enumerate() {
+            *gamma = 0.8_f32.powi(channel as i32);
+        }
+        norm.beta.fill(0.0);
+    }
+    let quantized = expect(&maker.graph, 36.0);
+    let norm = quantized.report.iter().find(|layer| layer.operation == "LayerNorm").unwrap();
+    assert!(norm.sqnr_db > 38.0, "{norm:?}");
+}

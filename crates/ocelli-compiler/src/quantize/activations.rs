@@ -155,13 +155,9 @@ fn least_scale(
     let scale = |index: usize| f64::from(of(node.inputs[index]).scale);
     match &node.operator {
         Operator::Conv2d(conv) => {
-            let scales = weights::wanted_scales(conv, graph.tensor(node.output).shape.channels);
-            let factors = factors[node.inputs[0].0].as_deref();
-            let multiplier = scales.len() / conv.groups;
-            let with_factor = |(channel, scale): (usize, &f64)| {
-                scale / factors.map_or(1.0, |factors| factors[channel / multiplier])
-            };
-            scale(0) * scales.iter().enumerate().map(with_factor).fold(0.0, f64::max) / LARGEST_RATIO
+            let conv = edges::scaled(conv, factors[node.inputs[0].0].as_deref(), None);
+            let scales = weights::wanted_scales(&conv, graph.tensor(node.output).shape.channels);
+            scale(0) * scales.into_iter().fold(0.0, f64::max) / LARGEST_RATIO
         }
         Operator::Mul => scale(0) * scale(1) / LARGEST_RATIO,
         // 16-bit multipliers: below this, the other operand's would have no digits left.
@@ -181,6 +177,7 @@ fn least_scale(
         }
         Operator::Norm(norm) => {
             let shape = graph.tensor(node.output).shape;
+            let norm = &edges::scaled_norm(norm, factors[node.output.0].as_deref());
             norm::least_scale(norm, if norm.over == NormExtent::Map { shape.len() } else { shape.channels })
         }
         _ => 0.0,

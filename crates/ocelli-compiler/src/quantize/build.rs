@@ -119,7 +119,7 @@ fn operation(
         &Operator::Softmax { beta } => Operation::Softmax { beta },
         Operator::Attention(attention) => Operation::Attention(attention.clone()),
         &Operator::SeparableAttention { patch } => Operation::SeparableAttention { patch },
-        Operator::Norm(norm) => Operation::Norm(norm.clone()),
+        Operator::Norm(norm) => Operation::Norm(edges::scaled_norm(norm, factors[node.output.0].as_deref())),
         &Operator::MatMul { transpose_second } => Operation::MatMul { transpose_second },
         &Operator::Slice { axis, start } => Operation::Slice { axis, start },
     }

@@ -6,7 +6,7 @@
 //! In order: nodes of constants are computed (`constants`); the float network runs on calibration inputs
 //! ([`crate::calibrate::ranges`]); clips fuse into the saturation of the operation before them, and tensors that operations only move
 //! share a scale (`prepare`); scales are chosen within what `Q32` can compute (`activations`), with a scale a channel before depthwise
-//! convolutions (`edges`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
+//! convolutions and after norms (`edges`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
 //! network itself, weights are rounded so that their errors cancel (`rounding`) and biases take back what is left of the mean error
 //! (`correct`). What is measured is run by the engine (`run`, `report`).
 
