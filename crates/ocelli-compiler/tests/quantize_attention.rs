@@ -150,6 +150,17 @@ fn norms_without_mean() {
 }
 
 #[test]
+fn an_epsilon_as_large_as_the_variance() {
+    let (mut maker, input) = Maker::new(Shape::new(4, 4, 16));
+    let normed = maker.layer_norm(input);
+    maker.linear(normed, 8);
+    if let Operator::Norm(norm) = &mut maker.graph.nodes[0].operator {
+        norm.epsilon = 0.5;
+    }
+    expect(&maker.graph, 36.0);
+}
+
+#[test]
 fn causal_attention_of_a_batch_of_sequences() {
     let (mut maker, input) = Maker::new(Shape::new(3, 16, 16));
     let attention = Attention { causal: true, ..heads(2, 8, [3, 1]) };

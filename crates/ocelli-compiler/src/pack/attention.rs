@@ -131,7 +131,7 @@ impl Lowering<'_, '_> {
         let scale = f64::from(self.input(1).scale) * f64::from(self.input(2).scale)
             / f64::from(self.result().scale)
             / f64::from(CONTEXT_BITS).exp2();
-        let reach = 255 * 255 << CONTEXT_BITS;
+        let reach = (255 * 255) << CONTEXT_BITS;
         let record = SeparableAttentionQ32Record {
             patch: [narrow(patch[0])?, narrow(patch[1])?],
             exponentials: self.writer.weights(exponentials.as_slice()),

@@ -3,6 +3,7 @@
 use ocelli_format::Operator;
 use ocelli_format::operator::NormQ32Record;
 use ocelli_kernels::Q32Channel;
+use ocelli_kernels::norm::EPSILON_BITS;
 
 use super::lower::Lowering;
 use crate::graph::{Norm, NormExtent};
@@ -55,8 +56,9 @@ impl Lowering<'_, '_> {
                 multiplier: (factor * unit * 16f64.exp2()).round() as i32,
             })
             .collect();
-        let epsilon = (count as f64 / f64::from(input.scale)).powi(2) * f64::from(norm.epsilon);
-        let epsilon = (epsilon.round() as u64).max(1);
+        let steps = (count as f64 / f64::from(input.scale)).powi(2) * f64::from(norm.epsilon);
+        // Beyond 64 bits, the map's own variance is nothing beside it.
+        let epsilon = (steps * f64::from(EPSILON_BITS).exp2()).round() as u64;
         let mut flags = if norm.centered { NormQ32Record::CENTERED } else { 0 };
         if norm.over == NormExtent::Map {
             flags |= NormQ32Record::MAP;
