@@ -103,6 +103,7 @@ impl Attention<'_> {
     ) -> Option<()> {
         let (patch, key_patch) = (Patch::new(self.patch)?, Patch::new(self.key_patch)?);
         let key_tokens = key_patch.tokens(key)?;
+        patch.tokens(query)?;
         let same = patch.sequences()? == key_patch.sequences()?
             && query.channels == key.channels
             && [key.height, key.width] == [value.height, value.width];

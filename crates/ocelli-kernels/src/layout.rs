@@ -30,10 +30,11 @@ pub fn slice_row(
     y: usize,
     output: &mut [i8],
 ) -> Option<()> {
-    let row = input.row(y.checked_add(top)?)?.get(left.checked_mul(input.channels)?..)?;
-    if channels == 0 || input.channels == 0 {
+    let y = y.checked_add(top)?;
+    if channels == 0 || input.channels == 0 || y >= input.height {
         return None;
     }
+    let row = input.row(y)?.get(left.checked_mul(input.channels)?..)?;
     let mut pixels = row.chunks_exact(input.channels);
     for output in output.chunks_exact_mut(channels) {
         copy(output, pixels.next()?.get(first..)?.get(..channels)?)?;

@@ -27,10 +27,13 @@ impl Patch {
         self.rows.get().checked_mul(self.columns.get())
     }
 
-    /// Length of each sequence of a map.
+    /// Length of each sequence of a map; `None` where patches do not divide it, or it has no pixel.
     #[inline]
     pub fn tokens(&self, map: &Map<'_>) -> Option<usize> {
-        (map.height / self.rows).checked_mul(map.width / self.columns)
+        if map.height % self.rows != 0 || map.width % self.columns != 0 {
+            return None;
+        }
+        (map.height / self.rows).checked_mul(map.width / self.columns).filter(|&tokens| tokens != 0)
     }
 
     /// The sequence that pixel `(y, x)` is in, and its position there.

@@ -1,6 +1,6 @@
 //! Operations that move values.
 
-use ocelli_kernels::layout::{pad_row, place_row, transpose_row};
+use ocelli_kernels::layout::{pad_row, place_row, slice_row, transpose_row};
 use proptest::prelude::*;
 
 use crate::maps::{Feature, feature, values, zero_point};
@@ -42,6 +42,26 @@ proptest! {
                 .collect();
             prop_assert_eq!(row, expected);
         }
+    }
+
+    #[test]
+    fn sliced_along_any_axis(input in feature(1usize..9), axis in 0usize..3, part: [prop::sample::Index; 2]) {
+        let mut start = [0; 3];
+        let mut shape = input.shape;
+        start[axis] = part[0].index(shape[axis]);
+        shape[axis] = 1 + part[1].index(shape[axis] - start[axis]);
+        for y in 0..shape[0] {
+            let mut row = vec![0; shape[1] * shape[2]];
+            slice_row(&input.whole(), start, shape[2], y, &mut row).unwrap();
+            let at = |x: usize, channel: usize| input.at((y + start[0]) as i64, (x + start[1]) as i64, channel + start[2]).unwrap();
+            let expected: Vec<i8> = (0..shape[1]).flat_map(|x| (0..shape[2]).map(move |channel| at(x, channel))).collect();
+            prop_assert_eq!(row, expected);
+        }
+        // One position too far along the axis.
+        let mut beyond = start;
+        beyond[axis] = input.shape[axis] + 1 - shape[axis];
+        let refused = (0..shape[0]).any(|y| slice_row(&input.whole(), beyond, shape[2], y, &mut vec![0; shape[1] * shape[2]]).is_none());
+        prop_assert!(refused);
     }
 
     #[test]

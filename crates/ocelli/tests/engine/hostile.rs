@@ -8,6 +8,7 @@ use ocelli_kernels::Q32Channel;
 use proptest::prelude::*;
 use zerocopy::FromBytes;
 
+use crate::attention_sample;
 use crate::network::{AlignedBytes, Network};
 use crate::sample::{self, window};
 
@@ -55,20 +56,21 @@ fn describe(value: impl std::fmt::Display) {
 
 #[test]
 fn every_flipped_byte_is_refused_or_harmless() {
-    let file = sample::file();
-    let mut copy = AlignedBytes::new(&file);
-    let mut ran = 0;
-    for at in 0..file.len() {
-        for flip in [0x01, 0x10, 0x80, 0xff] {
-            copy.get_mut()[at] ^= flip;
-            assert!(Model::open(copy.get()).is_err(), "byte {at} flipped by {flip:#x} was not noticed");
-            seal(copy.get_mut());
-            ran += usize::from(attempt(copy.get()));
-            copy.get_mut().copy_from_slice(&file);
+    for file in [sample::file(), attention_sample::file()] {
+        let mut copy = AlignedBytes::new(&file);
+        let mut ran = 0;
+        for at in 0..file.len() {
+            for flip in [0x01, 0x10, 0x80, 0xff] {
+                copy.get_mut()[at] ^= flip;
+                assert!(Model::open(copy.get()).is_err(), "byte {at} flipped by {flip:#x} was not noticed");
+                seal(copy.get_mut());
+                ran += usize::from(attempt(copy.get()));
+                copy.get_mut().copy_from_slice(&file);
+            }
         }
+        // Most bytes are weights, any of which are as good as others.
+        assert!(ran > file.len(), "only {ran} ran");
     }
-    // Most bytes are weights, any of which are as good as others.
-    assert!(ran > file.len(), "only {ran} ran");
 }
 
 #[test]
@@ -172,38 +174,43 @@ fn span(file: &[u8], index: usize) -> (usize, usize) {
 }
 
 thread_local! {
-    static FILE: Vec<u8> = sample::file();
+    static FILES: [Vec<u8>; 2] = [sample::file(), attention_sample::file()];
+}
+
+/// A copy of one of the samples.
+fn file(index: usize) -> AlignedBytes {
+    FILES.with(|files| AlignedBytes::new(&files[index]))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn values_written_over_the_header(mutations in prop::collection::vec(mutation(84), 1..4)) {
-        let mut file = AlignedBytes::new(&FILE.with(Clone::clone));
+    fn values_written_over_the_header(mutations in prop::collection::vec(mutation(84), 1..4), index in 0usize..2) {
+        let mut file = file(index);
         mutate(file.get_mut(), &mutations, 12);
         attempt(file.get());
     }
 
     #[test]
-    fn values_written_over_tensors(mutations in prop::collection::vec(mutation(28 * 16), 1..4)) {
-        let mut file = AlignedBytes::new(&FILE.with(Clone::clone));
+    fn values_written_over_tensors(mutations in prop::collection::vec(mutation(28 * 16), 1..4), index in 0usize..2) {
+        let mut file = file(index);
         let (start, _) = span(file.get(), 0);
         mutate(file.get_mut(), &mutations, start);
         attempt(file.get());
     }
 
     #[test]
-    fn values_written_over_steps(mutations in prop::collection::vec(mutation(700), 1..4)) {
-        let mut file = AlignedBytes::new(&FILE.with(Clone::clone));
+    fn values_written_over_steps(mutations in prop::collection::vec(mutation(700), 1..4), index in 0usize..2) {
+        let mut file = file(index);
         let (start, _) = span(file.get(), 1);
         mutate(file.get_mut(), &mutations, start);
         attempt(file.get());
     }
 
     #[test]
-    fn values_written_anywhere(mutations in prop::collection::vec(mutation(5000), 1..30)) {
-        let mut file = AlignedBytes::new(&FILE.with(Clone::clone));
+    fn values_written_anywhere(mutations in prop::collection::vec(mutation(5000), 1..30), index in 0usize..2) {
+        let mut file = file(index);
         mutate(file.get_mut(), &mutations, 12);
         attempt(file.get());
     }
