@@ -1,9 +1,10 @@
 //! Writing and opening packed models: what goes in comes out, and each field without a meaning is refused by name.
 
 use ocelli_format::operator::{
-    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
-    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord,
-    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    AddQ32Record, AddTfLiteRecord, AttentionQ32Record, AveragePoolQ32Record, ConcatRecord, ConvRecord,
+    MatMulQ32Record, MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, NormQ32Record, PReluQ32Record,
+    PReluTfLiteRecord, PadRecord, PoolRecord, SeparableAttentionQ32Record, SliceRecord, SoftmaxTfLiteRecord,
+    TableRecord, TransposeRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_format::{
     ALIGNMENT, Metadata, Model, ModelError, ModelWriter, Numerics, Operator, PreprocessingTables, Target,
@@ -216,5 +217,8 @@ fn records_are_as_long_as_specified() {
     assert_eq!((size_of::<MulQ32Record>(), size_of::<MulTfLiteRecord>()), (8, 16));
     assert_eq!((size_of::<PReluQ32Record>(), size_of::<PReluTfLiteRecord>()), (24, 32));
     assert_eq!((size_of::<SoftmaxTfLiteRecord>(), size_of::<MeanTfLiteRecord>()), (12, 12));
-    assert_eq!((size_of::<PadRecord>(), size_of::<TransposeRecord>()), (8, 4));
+    assert_eq!((size_of::<PadRecord>(), size_of::<TransposeRecord>(), size_of::<SliceRecord>()), (8, 4, 4));
+    assert_eq!((size_of::<AttentionQ32Record>(), size_of::<SeparableAttentionQ32Record>()), (48, 16));
+    assert_eq!((size_of::<NormQ32Record>(), size_of::<MatMulQ32Record>()), (20, 12));
+    assert_eq!((attention_scratch_bytes(64, 16), separable_attention_scratch_bytes(64, 16)), (163, 195));
 }
