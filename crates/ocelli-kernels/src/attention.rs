@@ -116,14 +116,15 @@ impl Attention<'_> {
         let (weights, _) = take::<u16>(scratch, key_tokens)?;
         let keys = Keys { key, value, patch: key_patch, dimension, value_dimension };
 
-        let pixels = query.row(y)?.chunks_exact(query.channels);
-        for (x, (pixel, output)) in pixels.zip(output.chunks_exact_mut(value.channels)).enumerate() {
+        // Not zipped: zipping chunks divides by their lengths, which can panic as far as the linker sees.
+        let mut pixels = query.row(y)?.chunks_exact(query.channels);
+        for (x, output) in output.chunks_exact_mut(value.channels).enumerate() {
+            let mut heads = pixels.next()?.chunks_exact(dimension.get());
             let [sequence, token] = patch.sequence_and_token(query.width, [y, x]);
             let seen = if self.causal { token.wrapping_add(1).min(key_tokens) } else { key_tokens };
             let weights = weights.get_mut(..seen)?;
-            let heads =
-                pixel.chunks_exact(dimension.get()).zip(output.chunks_exact_mut(value_dimension.get()));
-            for (head, (pixel, output)) in heads.enumerate() {
+            for (head, output) in output.chunks_exact_mut(value_dimension.get()).enumerate() {
+                let pixel = heads.next()?;
                 for (centered, &value) in centered.iter_mut().zip(pixel) {
                     *centered = i16::from(value) - i16::from(query.zero_point);
                 }

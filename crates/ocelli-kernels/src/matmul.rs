@@ -37,7 +37,10 @@ impl<R: Requantize> MatMul<'_, R> {
             return None;
         }
         let zero_points = [first, second].map(|map| i32::from(map.zero_point));
-        for (pixel, output) in row.chunks_exact(inner).zip(output.chunks_exact_mut(outputs)) {
+        // Not zipped: zipping chunks divides by their lengths, which can panic as far as the linker sees.
+        let mut pixels = row.chunks_exact(inner);
+        for output in output.chunks_exact_mut(outputs) {
+            let pixel = pixels.next()?;
             // The second zero point's part is the same for all columns.
             let total = pixel.iter().fold(0i32, |sum, &a| sum.wrapping_add(i32::from(a) - zero_points[0]));
             let start = R::bias(self.channel).wrapping_sub(total.wrapping_mul(zero_points[1]));

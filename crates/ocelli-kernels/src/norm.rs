@@ -97,7 +97,7 @@ impl Norm<'_> {
         };
         let variance = (variance.cast_unsigned() << EPSILON_BITS).saturating_add(self.epsilon).max(1);
         let zeros = variance.leading_zeros() & !1;
-        let root = (((variance << zeros) >> 32) as u32).isqrt();
+        let root = square_root(((variance << zeros) >> 32) as u32);
         let inverse = ((1u32 << 31) + root / 2).checked_div(root)?;
         Some(Standard {
             count: count as i32,
@@ -117,4 +117,13 @@ impl Norm<'_> {
             *value = saturate((scaled as i32).wrapping_add(channel.bias).wrapping_shr(self.shift));
         }
     }
+}
+
+/// `floor(sqrt(value))`, bit by bit. (`u32::isqrt` divides, and can panic as far as the linker sees.)
+fn square_root(value: u32) -> u32 {
+    let bits = [15u32, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
+    bits.into_iter().fold(0u32, |root, bit| {
+        let larger = root | 1 << bit;
+        if larger.wrapping_mul(larger) <= value { larger } else { root }
+    })
 }
