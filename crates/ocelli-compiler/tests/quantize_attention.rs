@@ -4,9 +4,10 @@ mod graph_maker;
 
 use graph_maker::{Maker, expect, try_quantize};
 use ocelli::{Engine, Model, operator, test_bytes};
+use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::graph::{
-    Activation, Attention, AttentionBias, Axis, Bias, Constant, Norm, NormExtent, Operator, Shape, TensorId,
-    Weights,
+    Activation, Attention, AttentionBias, Axis, Bias, Constant, Graph, Norm, NormExtent, Operator, Shape,
+    TensorId, Weights,
 };
 use ocelli_compiler::pack::{AlignedBytes, pack};
 use ocelli_compiler::plan::plan;
@@ -92,6 +93,25 @@ fn a_block_of_a_vision_transformer() {
     let attention = quantized.report.iter().find(|layer| layer.operation == "Attention").unwrap();
     assert!(attention.sqnr_db > 25.0, "{attention:?}");
     assert_eq!(attention.macs, 2 * 64 * 64 * 32);
+}
+
+#[test]
+fn a_layer_cut_by_heads_falls_apart_too() {
+    let shape = Shape::new(2, 3, 16);
+    let (mut maker, input) = Maker::new(shape);
+    let fused = maker.linear(input, 48);
+    // Each pixel holds its heads side by side, and each head its query, key and value.
+    let apart = maker.node(Operator::Reshape, &[fused], Shape::new(6, 2, 24));
+    let parts = [0, 8, 16].map(|start| {
+        let part = maker.slice(apart, start, 8);
+        maker.node(Operator::Reshape, &[part], shape)
+    });
+    maker.attend(heads(2, 8, [1, 1]), parts);
+    let before = maker.graph.clone();
+    simplify(&mut maker.graph);
+    let slices = maker.graph.nodes.iter().filter(|node| matches!(node.operator, Operator::Slice { .. }));
+    assert_eq!((slices.count(), maker.graph.nodes.len()), (0, 4));
+    same_values(&before, &maker.graph, &maker.noise.many(shape.len()));
 }
 
 #[test]
@@ -316,9 +336,13 @@ fn scales_after_a_norm_fold_into_it() {
     let before = maker.graph.clone();
     simplify(&mut maker.graph);
     assert_eq!(maker.graph.nodes.len(), 2, "{:?}", maker.graph.nodes);
-    let input = maker.noise.many(128);
-    let run = |graph| ocelli_compiler::float::FloatModel::new(graph).unwrap().run(&input).unwrap();
-    for (before, after) in run(&before).iter().zip(run(&maker.graph)) {
+    same_values(&before, &maker.graph, &maker.noise.many(128));
+}
+
+/// Checks that two float networks compute the same.
+fn same_values(before: &Graph, after: &Graph, input: &[f32]) {
+    let run = |graph| FloatModel::new(graph).unwrap().run(input).unwrap();
+    for (before, after) in run(before).iter().zip(run(after)) {
         assert!((before - after).abs() < 1e-5, "{before} {after}");
     }
 }
