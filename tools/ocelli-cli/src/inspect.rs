@@ -78,7 +78,7 @@ fn print_problem(Problem { node, operator, reason, remedy }: &Problem) -> Result
 }
 
 fn source(path: &Path, network: &network::Network, json: bool) -> Result<()> {
-    let Imported { graph, format, int8, .. } = &network.imported;
+    let Imported { graph, format, int8, notes, .. } = &network.imported;
     let rows: Vec<Row> = graph
         .summary()
         .into_iter()
@@ -106,7 +106,7 @@ fn source(path: &Path, network: &network::Network, json: bool) -> Result<()> {
         print_lines(&rows)?;
         let line = serde_json::json!({
             "name": graph.name, "format": format, "kind": kind, "inputs": inputs, "outputs": outputs,
-            "macs": macs, "parameters": parameters, "simplified": network.simplified,
+            "macs": macs, "parameters": parameters, "simplified": network.simplified, "notes": notes,
         });
         print::line(format_args!("{line}"))?;
         return ends(path, network, json);
@@ -122,6 +122,9 @@ fn source(path: &Path, network: &network::Network, json: bool) -> Result<()> {
     print::line(format_args!("input {}; output {}", inputs.join(", "), outputs.join(", ")))?;
     for what in &network.simplified {
         print::line(format_args!("simplified: {what}"))?;
+    }
+    for note in notes {
+        print::line(format_args!("note: {note}"))?;
     }
     ends(path, network, json)?;
     print::line("every operator is supported")?;

@@ -186,9 +186,12 @@ impl Builder {
             .for_each(|(node, operator)| {
                 self.problems.push(Problem {
                     node: Some(node),
-                    reason: format!("{operator} is only known as a step of GELU, SiLU or another activation in the list"),
+                    reason: format!(
+                        "{operator} is only known as a step of an activation (GELU, SiLU or another in the list) or of a norm"
+                    ),
                     operator: Some(operator),
-                    remedy: "replace the activation by one that Ocelli has (ReLU, ReLU6, hard-swish, SiLU, GELU, sigmoid, tanh)"
+                    remedy: "replace the activation by one that Ocelli has (ReLU, ReLU6, hard-swish, SiLU, GELU, sigmoid, tanh), the norm \
+                             by LayerNorm, GroupNorm of one group or RMSNorm"
                         .to_owned(),
                 });
             });

@@ -19,7 +19,7 @@ pub(super) enum Arithmetic {
 }
 
 impl Arithmetic {
-    fn apply(self, a: f64, b: f64) -> f64 {
+    pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
@@ -30,7 +30,8 @@ impl Arithmetic {
 }
 
 impl Builder {
-    fn formula(&self, value: &Value) -> Formula {
+    /// The value as a function of the tensor that its chain of element-wise steps starts at.
+    pub fn formula(&self, value: &Value) -> Formula {
         self.formulas.get(&value.tensor).cloned().unwrap_or_else(|| Formula::identity(value.tensor))
     }
 
@@ -336,7 +337,7 @@ pub(super) fn expanded(layout: &Layout, rank: usize) -> Result<Layout, Refusal> 
 }
 
 /// The layout of a tensor after arithmetic with a constant of `dims`, which must not enlarge it.
-fn broadcast_layout(layout: &Layout, dims: &[usize]) -> Result<Layout, Refusal> {
+pub(super) fn broadcast_layout(layout: &Layout, dims: &[usize]) -> Result<Layout, Refusal> {
     let own = layout.dims();
     match broadcast_dims(&own, dims) {
         Some(result) if result.iter().product::<usize>() == layout.len() => expanded(layout, result.len()),

@@ -21,6 +21,17 @@ fn points() -> impl Iterator<Item = f64> {
     (0..SAMPLES).map(|index| (index as f64 - 41.0) * 0.2437)
 }
 
+/// The sample points as rows, for functions of a whole row (means, variances): rows of different lengths have different variances.
+pub(super) fn rows() -> impl Iterator<Item = std::ops::Range<usize>> {
+    const LENGTHS: [usize; 12] = [2, 13, 3, 12, 4, 11, 5, 10, 6, 9, 5, 3];
+    const { assert!(2 + 13 + 3 + 12 + 4 + 11 + 5 + 10 + 6 + 9 + 5 + 3 == SAMPLES) };
+    LENGTHS.iter().scan(0, |start, length| {
+        let row = *start..*start + length;
+        *start = row.end;
+        Some(row)
+    })
+}
+
 impl Formula {
     /// A tensor as the function `x` of itself.
     pub fn identity(root: TensorId) -> Self {
@@ -36,6 +47,20 @@ impl Formula {
     pub fn with(&self, other: &Self, function: impl Fn(f64, f64) -> f64) -> Option<Self> {
         let values = self.values.iter().zip(&other.values).map(|(&a, &b)| function(a, b)).collect();
         (self.root == other.root).then_some(Self { root: self.root, values })
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Each value replaced by `reduce` of its row of the sample ([`rows`]).
+    pub fn reduced(&self, reduce: impl Fn(&[f64]) -> f64) -> Self {
+        let row = |range: std::ops::Range<usize>| {
+            let row = &self.values[range];
+            std::iter::repeat_n(reduce(row), row.len())
+        };
+        Self { root: self.root, values: rows().flat_map(row).collect() }
     }
 
     /// The activation that this equals.

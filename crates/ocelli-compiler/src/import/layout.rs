@@ -110,7 +110,60 @@ impl Layout {
             }
             axes.push(axis);
         }
-        pending.is_empty().then_some(Self { factors, axes })
+        pending.is_empty().then(|| Self { factors, axes }.merged())
+    }
+
+    /// With factors joined that lie side by side in storage and in an axis, so that equal layouts compare equal.
+    fn merged(mut self) -> Self {
+        let mut factor = 0;
+        while factor + 1 < self.factors.len() {
+            let next = factor + 1;
+            let joined = self.axes.iter_mut().find_map(|axis| {
+                let place = axis.windows(2).position(|pair| pair == [factor, next])?;
+                axis.remove(place + 1);
+                Some(())
+            });
+            if joined.is_none() {
+                factor = next;
+                continue;
+            }
+            self.factors[factor] *= self.factors.remove(next);
+            self.axes.iter_mut().flatten().for_each(|other| *other -= usize::from(*other > factor));
+        }
+        self
+    }
+
+    /// This layout under further reshapes and transposes: `view` is what they make of a tensor that is stored in the file order of this
+    /// layout's dimensions. `None` where they cut across this storage.
+    pub fn through(&self, view: &Self) -> Option<Self> {
+        let parts = self.reshaped(view.factor_sizes())?;
+        let axes =
+            view.axes.iter().map(|axis| axis.iter().flat_map(|&part| parts.axes[part].clone()).collect());
+        Some(Self { axes: axes.collect(), factors: parts.factors }.merged())
+    }
+
+    /// The layout after one factor lost all but `size` of its elements.
+    pub fn cut(&self, factor: usize, size: usize) -> Self {
+        let mut layout = self.clone();
+        layout.factors[factor] = size;
+        if size == 1 {
+            layout.factors.remove(factor);
+            for axis in &mut layout.axes {
+                axis.retain(|&other| other != factor);
+                axis.iter_mut().for_each(|other| *other -= usize::from(*other > factor));
+            }
+        }
+        layout.merged()
+    }
+
+    /// The layout of one value for all elements along some axes, which become size 1. Their factors stay in the storage that the others
+    /// are places in.
+    pub fn without(&self, gone: &[usize]) -> Self {
+        let mut layout = self.clone();
+        for &axis in gone {
+            layout.axes[axis].clear();
+        }
+        layout
     }
 
     /// The layout after axes whose factors are innermost became one axis `axis` of size `size` (a linear layer's outputs); the other
@@ -179,6 +232,18 @@ mod tests {
         assert_eq!(flat.dims(), [1, 6]);
         // Stored: w0c0 w0c1 w1c0 ...; in the file c is outermost.
         assert_eq!(flat.gather(&strides(&[1, 6])), [0, 3, 1, 4, 2, 5]);
+    }
+
+    #[test]
+    fn a_view_of_a_view_is_a_layout() {
+        let map = Layout::stored(&[1, 8, 4, 6], &[0, 2, 3, 1]);
+        let unfolded = map.reshaped(&[16, 2, 3, 2]).unwrap().transposed(&[0, 2, 1, 3]);
+        let view =
+            Layout::in_file_order(&[16, 3, 2, 2]).transposed(&[2, 3, 0, 1]).reshaped(&[4, 48]).unwrap();
+        let both = unfolded.through(&view).unwrap();
+        let expected = unfolded.transposed(&[2, 3, 0, 1]).reshaped(&[4, 48]).unwrap();
+        assert_eq!(both, expected);
+        assert!(map.through(&Layout::in_file_order(&[3, 64])).is_none());
     }
 
     #[test]

@@ -62,6 +62,21 @@ impl Builder {
         bias: Bias,
         quantization: Option<Quantization>,
     ) -> Result<Value, Refusal> {
+        self.channel_product(name, value, axis, weights, bias, true, quantization)
+    }
+
+    /// [`Self::linear`], or a convolution of one pixel.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one layer")]
+    pub fn channel_product(
+        &mut self,
+        name: &str,
+        value: &Value,
+        axis: usize,
+        weights: Weights,
+        bias: Bias,
+        fully_connected: bool,
+        quantization: Option<Quantization>,
+    ) -> Result<Value, Refusal> {
         let input = self.with_innermost(value, &[axis], name);
         let inputs = input.layout.size(&[axis]);
         let outputs = weights.len() / inputs.max(1);
@@ -80,7 +95,7 @@ impl Builder {
             groups: 1,
             weights,
             bias,
-            fully_connected: true,
+            fully_connected,
         });
         let tensor = self.emit(name, operator, vec![input.tensor], shape, quantization);
         Ok(Value { tensor, layout: input.layout.with_tail(&[axis], axis, outputs) })

@@ -10,8 +10,12 @@ mod error;
 mod formula;
 mod layout;
 mod maps;
+mod missed;
+mod norm;
 mod onnx;
+mod parts;
 mod tflite;
+mod tokens;
 
 use std::path::Path;
 
@@ -52,6 +56,8 @@ pub struct Imported {
     pub inputs: Vec<Edge>,
     /// The outputs as the file has them, in the order of [`Graph::outputs`].
     pub outputs: Vec<Edge>,
+    /// Patterns that were not recognised, in a sentence each: why, and what it costs.
+    pub notes: Vec<String>,
 }
 
 /// What a format's reader makes.
@@ -59,6 +65,7 @@ struct Parsed {
     graph: Graph,
     inputs: Vec<Edge>,
     outputs: Vec<Edge>,
+    notes: Vec<String>,
 }
 
 /// Reads a network file.
@@ -136,5 +143,6 @@ pub fn from_bytes(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Resul
     // ONNX keeps weights real even where it states scales.
     let int8 =
         format == Format::TfLite && parsed.graph.tensors.iter().any(|tensor| tensor.quantization.is_some());
-    Ok(Imported { graph: parsed.graph, format, int8, inputs: parsed.inputs, outputs: parsed.outputs })
+    let Parsed { graph, inputs, outputs, notes } = parsed;
+    Ok(Imported { graph, format, int8, inputs, outputs, notes })
 }

@@ -31,10 +31,21 @@ pub(super) fn fold(node: &NodeView<'_>) -> Result<Option<Constant>, Refusal> {
     let folded = match node.operator {
         "Identity" | "Dropout" => operand(0)?.clone(),
         "Cast" => cast(operand(0)?, node.int("to", 1))?,
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Equal" => {
-            binary(node.operator, operand(0)?, operand(1)?)?
-        }
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Equal" | "Mod" | "And" | "Or" | "Less"
+        | "LessOrEqual" | "Greater" | "GreaterOrEqual" => binary(node.operator, operand(0)?, operand(1)?)?,
         "Neg" | "Sqrt" | "Exp" | "Reciprocal" | "Floor" | "Ceil" | "Abs" => unary(node.operator, operand(0)?),
+        "Not" => {
+            let values = operand(0)?.floats();
+            let values = values.iter().map(|&value| i64::from(value == 0.0)).collect();
+            Constant::int(operand(0)?.dims.clone(), values)
+        }
+        "Trilu" => {
+            let diagonal = match operands.get(1) {
+                Some(Some(constant)) => constant.ints()?.first().copied().unwrap_or(0),
+                _ => 0,
+            };
+            triangle(operand(0)?, diagonal, node.int("upper", 1) != 0)?
+        }
         "Where" => select(operand(0)?, operand(1)?, operand(2)?)?,
         "Gather" => gather(node, operand(0)?, operand(1)?)?,
         "Slice" => slice(node, operand(0)?)?,
@@ -139,7 +150,10 @@ fn binary(operator: &str, left: &Constant, right: &Constant) -> Result<Constant,
             "Pow" => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
             "Min" => Some(a.min(b)),
             "Max" => Some(a.max(b)),
-            _ => Some(i64::from(a == b)),
+            "Mod" => a.checked_rem_euclid(b),
+            "And" => Some(i64::from(a != 0 && b != 0)),
+            "Or" => Some(i64::from(a != 0 || b != 0)),
+            operator => Some(i64::from(compare(operator, &a, &b))),
         });
         let values: Option<Vec<i64>> = values.collect();
         return Ok(Constant::int(
@@ -156,9 +170,35 @@ fn binary(operator: &str, left: &Constant, right: &Constant) -> Result<Constant,
         "Pow" => a.powf(b),
         "Min" => a.min(b),
         "Max" => a.max(b),
-        _ => f32::from(u8::from(a == b)),
+        "Mod" => a % b,
+        operator => f32::from(u8::from(compare(operator, &a, &b))),
     });
     Ok(Constant::float(dims, values.collect()))
+}
+
+fn compare<T: PartialOrd>(operator: &str, a: &T, b: &T) -> bool {
+    match operator {
+        "Less" => a < b,
+        "LessOrEqual" => a <= b,
+        "Greater" => a > b,
+        "GreaterOrEqual" => a >= b,
+        _ => a == b,
+    }
+}
+
+/// The upper or lower triangle of matrices, the rest 0.
+fn triangle(matrices: &Constant, diagonal: i64, upper: bool) -> Result<Constant, Refusal> {
+    let &[.., rows, columns] = matrices.dims.as_slice() else {
+        return Err(Refusal::malformed("a triangle of a tensor with less than two axes"));
+    };
+    let kept = |index: usize| {
+        let (row, column) = (index / columns % rows, index % columns);
+        let distance = (column as i64).saturating_sub(row as i64);
+        if upper { distance >= diagonal } else { distance <= diagonal }
+    };
+    let mask = (0..matrices.len()).map(|index| i64::from(kept(index))).collect();
+    let zeros = Constant::int(matrices.dims.clone(), vec![0; matrices.len()]);
+    select(&Constant::int(matrices.dims.clone(), mask), matrices, &zeros)
 }
 
 fn unary(operator: &str, constant: &Constant) -> Constant {
@@ -218,8 +258,9 @@ fn gather(node: &NodeView<'_>, data: &Constant, indices: &Constant) -> Result<Co
     Ok(data.pick(dims, &places))
 }
 
-fn slice(node: &NodeView<'_>, data: &Constant) -> Result<Constant, Refusal> {
-    let rank = data.dims.len();
+/// The places that a `Slice` keeps, for each axis of a tensor of these dimensions.
+pub(super) fn slice_places(node: &NodeView<'_>, dims: &[usize]) -> Result<Vec<Vec<usize>>, Refusal> {
+    let rank = dims.len();
     let starts = node.required_constant(1)?.ints()?;
     let ends = node.required_constant(2)?.ints()?;
     let axes = match node.constant(3)? {
@@ -233,10 +274,10 @@ fn slice(node: &NodeView<'_>, data: &Constant) -> Result<Constant, Refusal> {
     if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
         return Err(Refusal::malformed("starts, ends, axes and steps of different lengths"));
     }
-    let mut picks: Vec<Vec<usize>> = data.dims.iter().map(|&dim| (0..dim).collect()).collect();
+    let mut picks: Vec<Vec<usize>> = dims.iter().map(|&dim| (0..dim).collect()).collect();
     for (index, &axis) in axes.iter().enumerate() {
         let axis = node.axis(axis, rank)?;
-        let (size, step) = (data.dims[axis] as i64, steps[index]);
+        let (size, step) = (dims[axis] as i64, steps[index]);
         let bound = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
         picks[axis] = match step {
             0 => return Err(Refusal::malformed("a step of zero")),
@@ -251,6 +292,11 @@ fn slice(node: &NodeView<'_>, data: &Constant) -> Result<Constant, Refusal> {
             }
         };
     }
+    Ok(picks)
+}
+
+fn slice(node: &NodeView<'_>, data: &Constant) -> Result<Constant, Refusal> {
+    let picks = slice_places(node, &data.dims)?;
     let strides = super::super::layout::strides(&data.dims);
     let mut places = vec![0];
     for (picks, stride) in picks.iter().zip(&strides) {

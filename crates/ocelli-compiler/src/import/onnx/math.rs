@@ -8,7 +8,7 @@ use super::Importer;
 use super::node::{Entry, NodeView};
 use crate::graph::{Activation, Bias, Weights};
 
-impl Importer<'_> {
+impl<'a> Importer<'a> {
     /// A function of one tensor without further operands (or with scalar ones).
     pub(super) fn activation_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
         let activation = match node.operator {
@@ -66,10 +66,14 @@ impl Importer<'_> {
             }
             _ => 1.0,
         };
+        if exponent == 2.0 {
+            return self.builder.of_two(&node.name, Arithmetic::Mul, value, value, None);
+        }
         let builder = &mut self.builder;
         Ok(match node.operator {
             "Erf" => builder.partial(&node.name, "Erf", value, erf),
             "Exp" => builder.partial(&node.name, "Exp", value, f64::exp),
+            "Sqrt" => builder.partial(&node.name, "Sqrt", value, f64::sqrt),
             "Reciprocal" => builder.partial(&node.name, "Reciprocal", value, f64::recip),
             _ => builder.partial(&node.name, "Pow", value, |x| x.powf(exponent)),
         })
@@ -158,15 +162,22 @@ impl Importer<'_> {
         self.builder.linear(&node.name, value, 1, Weights::Float(weights), Bias::Float(bias), None)
     }
 
-    pub(super) fn matmul(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
-        let value = node.value(0)?;
-        let matrix = node.weights(1)?.ok_or_else(|| Refusal::malformed("no weights"))?;
+    /// A product with a matrix of weights on either side, or of two tensors.
+    pub(super) fn matmul(&mut self, node: &NodeView<'a>) -> Result<Value, Refusal> {
+        if let Some(product) = self.product_of(node)? {
+            let stored = self.builder.matmul(&node.name, &product);
+            return Ok(stored);
+        }
+        let from_left = matches!(node.inputs.first(), Some(Some(Entry::Constant(_))));
+        let (value, matrix) = if from_left { (1, 0) } else { (0, 1) };
+        let value = node.value(value)?;
+        let matrix = node.weights(matrix)?.ok_or_else(|| Refusal::malformed("no weights"))?;
         let axis = value
             .layout
             .rank()
-            .checked_sub(1)
-            .ok_or_else(|| Refusal::malformed("a left operand without axes"))?;
-        let (weights, outputs) = self.matrix(matrix, false, value.layout.dims()[axis])?;
+            .checked_sub(1 + usize::from(from_left))
+            .ok_or_else(|| Refusal::malformed("an operand with too few axes"))?;
+        let (weights, outputs) = self.matrix(matrix, from_left, value.layout.dims()[axis])?;
         let bias = Bias::Float(vec![0.0; outputs]);
         self.builder.linear(&node.name, value, axis, Weights::Float(weights), bias, None)
     }
@@ -226,19 +237,19 @@ impl Importer<'_> {
         self.builder.affine(&node.name, value, scales, offsets)
     }
 
-    /// `ReduceMean` and `GlobalAveragePool`.
+    /// `ReduceMean`, `ReduceSum` and `GlobalAveragePool`.
     pub(super) fn mean_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
         let value = node.value(0)?;
         let rank = value.layout.rank();
         if node.operator == "GlobalAveragePool" {
             return self.builder.mean(&node.name, value, &(2..rank).collect::<Vec<_>>(), None);
         }
-        let axes = match node.axes("axes", 1, rank)? {
-            Some(axes) if !axes.is_empty() => axes,
-            _ if node.int("noop_with_empty_axes", 0) != 0 => return Ok(value.clone()),
-            _ => (0..rank).collect(),
-        };
-        let mean = self.builder.mean(&node.name, value, &axes, None)?;
+        let Some(axes) = reduced_axes(node, rank)? else { return Ok(value.clone()) };
+        let mut mean = self.builder.mean(&node.name, value, &axes, None)?;
+        if node.operator == "ReduceSum" {
+            let count = Activation::Affine { scale: value.layout.size(&axes) as f32, offset: 0.0 };
+            mean = self.builder.activation(&format!("{}/sum", node.name), &mean, count, None);
+        }
         if node.int("keepdims", 1) != 0 {
             return Ok(mean);
         }
@@ -250,12 +261,7 @@ impl Importer<'_> {
     pub(super) fn softmax_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
         let value = node.value(0)?;
         let rank = value.layout.rank();
-        // Before operator set 13 the axes from `axis` on were flattened into one.
-        let axes = if node.opset < 13 {
-            (node.axis(node.int("axis", 1), rank)?..rank).collect()
-        } else {
-            vec![node.axis(node.int("axis", -1), rank)?]
-        };
+        let axes = softmax_axes(node, rank)?;
         Ok(self.builder.softmax(&node.name, value, &axes, 1.0, None))
     }
 
@@ -274,6 +280,23 @@ impl Importer<'_> {
     }
 }
 
+/// The axes of a `Softmax`: before operator set 13 those from `axis` on were flattened into one.
+pub(super) fn softmax_axes(node: &NodeView<'_>, rank: usize) -> Result<Vec<usize>, Refusal> {
+    if node.opset < 13 {
+        return Ok((node.axis(node.int("axis", 1), rank)?..rank).collect());
+    }
+    Ok(vec![node.axis(node.int("axis", -1), rank)?])
+}
+
+/// The axes of a reduction; `None` where there are none and the node does nothing.
+pub(super) fn reduced_axes(node: &NodeView<'_>, rank: usize) -> Result<Option<Vec<usize>>, Refusal> {
+    Ok(match node.axes("axes", 1, rank)? {
+        Some(axes) if !axes.is_empty() => Some(axes),
+        _ if node.int("noop_with_empty_axes", 0) != 0 => None,
+        _ => Some((0..rank).collect()),
+    })
+}
+
 fn erf(x: f64) -> f64 {
     // GELU(x) = x / 2 (1 + erf(x / sqrt 2)), so the graph's own GELU gives the error function.
     match x * std::f64::consts::SQRT_2 {
@@ -284,5 +307,6 @@ fn erf(x: f64) -> f64 {
 
 /// What the operator set calls these; for the list in messages.
 pub(super) const SUPPORTED: &str = "Conv, Gemm, MatMul, BatchNormalization, Add, Sub, Mul, Div, Sum, Relu, Clip, Min, Max, LeakyRelu, \
-PRelu, Sigmoid, Tanh, HardSwish, HardSigmoid, Gelu, Swish, Softmax, AveragePool, MaxPool, GlobalAveragePool, GlobalMaxPool, ReduceMean, \
-Concat, Pad, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, QuantizeLinear, DequantizeLinear";
+PRelu, Sigmoid, Tanh, HardSwish, HardSigmoid, Gelu, Swish, Softmax, AveragePool, MaxPool, GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceSum, \
+LayerNormalization, GroupNormalization, InstanceNormalization, RMSNormalization, Einsum, Concat, Split, Slice, Gather, Pad, Col2Im, \
+Reshape, Flatten, Squeeze, Unsqueeze, Transpose, QuantizeLinear, DequantizeLinear";

@@ -1,11 +1,18 @@
 //! ONNX files, operator sets 11 to 21, as PyTorch's exporters and tf2onnx write them.
 
+mod attention;
+mod deferred;
 mod edges;
+mod einsum;
 mod fold;
 mod math;
 mod node;
+mod norms;
 mod quantization;
+mod rows;
+mod separable;
 mod shapes;
+mod slices;
 mod tensor;
 mod windows;
 mod wire;
@@ -16,13 +23,14 @@ use std::rc::Rc;
 
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
 
+use self::deferred::{Deferred, Stop};
 use self::node::{Entry, NodeView, display_name};
 use super::builder::{Arrangement, Builder, Value};
 use super::edge::Edge;
 use super::error::{Problem, Refusal};
 use super::layout::Layout;
-use super::{ImportOptions, Parsed};
-use crate::graph::Shape;
+use super::{ImportOptions, Parsed, missed};
+use crate::graph::{Shape, TensorId};
 
 /// Operator sets that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
@@ -39,7 +47,12 @@ fn arrangements(rank: usize) -> Vec<Arrangement<'static>> {
 }
 
 struct Importer<'a> {
+    graph: &'a GraphProto,
     builder: Builder,
+    /// Nodes whose meaning depends on what reads them, by the tensor that stands for their result.
+    deferred: HashMap<TensorId, Deferred<'a>>,
+    /// Why a softmax is not that of an attention, by its node's name.
+    missed: HashMap<String, String>,
     entries: HashMap<String, Entry>,
     /// Results of nodes that could not be imported: what depends on them is not reported again.
     failed: HashSet<String>,
@@ -72,14 +85,21 @@ pub(super) fn parse(bytes: &[u8], folder: &Path, options: &ImportOptions) -> Res
         }
         None => return Err(whole(Refusal::malformed("the file names no operator set (opset)"))),
     }
-    let builder = Builder::default();
-    let opset = opset.unwrap_or_default();
-    let mut importer = Importer { builder, entries: HashMap::new(), failed: HashSet::new(), folder, opset };
+    let mut importer = Importer {
+        graph,
+        builder: Builder::default(),
+        deferred: HashMap::new(),
+        missed: HashMap::new(),
+        entries: HashMap::new(),
+        failed: HashSet::new(),
+        folder,
+        opset: opset.unwrap_or_default(),
+    };
     importer.run(graph, options)
 }
 
-impl Importer<'_> {
-    fn run(&mut self, graph: &GraphProto, options: &ImportOptions) -> Result<Parsed, Vec<Problem>> {
+impl<'a> Importer<'a> {
+    fn run(&mut self, graph: &'a GraphProto, options: &ImportOptions) -> Result<Parsed, Vec<Problem>> {
         for initializer in &graph.initializer {
             let name = initializer.name.clone().unwrap_or_default();
             match tensor::decode(initializer, self.folder) {
@@ -112,12 +132,16 @@ impl Importer<'_> {
             let name = info.name.clone().unwrap_or_default();
             match self.output(&name) {
                 Ok(Some(edge)) => outputs.push(edge),
-                Ok(None) => {}
-                Err(refusal) => self.fail(Some(&name), Some("output"), refusal, &[]),
+                Ok(None) | Err(Stop::Reported) => {}
+                Err(Stop::Refused(refusal)) => self.fail(Some(&name), Some("output"), refusal, &[]),
             }
         }
         let (graph, problems) = std::mem::take(&mut self.builder).finish();
-        if problems.is_empty() { Ok(Parsed { graph, inputs, outputs }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let notes = missed::notes(&graph, &self.missed);
+        Ok(Parsed { graph, inputs, outputs, notes })
     }
 
     fn fail(&mut self, node: Option<&str>, operator: Option<&str>, refusal: Refusal, results: &[String]) {
@@ -144,13 +168,14 @@ impl Importer<'_> {
         Edge::new(name, layout, false)
     }
 
-    fn output(&mut self, name: &str) -> Result<Option<Edge>, Refusal> {
+    fn output(&mut self, name: &str) -> Result<Option<Edge>, Stop> {
         let value = match self.entries.get(name) {
             Some(Entry::Value(value)) => value.clone(),
-            Some(Entry::Constant(_)) => return Err(Refusal::unsupported("an output that is constant")),
+            Some(Entry::Constant(_)) => return Err(Refusal::unsupported("an output that is constant").into()),
             None if self.failed.contains(name) => return Ok(None),
-            None => return Err(Refusal::malformed("no node makes this output")),
+            None => return Err(Refusal::malformed("no node makes this output").into()),
         };
+        let value = self.plain(&value)?;
         let rank = value.layout.rank();
         let all: Vec<usize> = (0..rank).collect();
         let unmoved = |axes: &Arrangement<'_>| {
@@ -166,7 +191,7 @@ impl Importer<'_> {
         Ok(Some(Edge::new(name, stored.layout, false)))
     }
 
-    fn import(&mut self, proto: &NodeProto) {
+    fn import(&mut self, proto: &'a NodeProto) {
         let operator = proto.op_type.as_deref().unwrap_or_default();
         let name = display_name(proto);
         if !matches!(proto.domain.as_deref().unwrap_or_default(), "" | "ai.onnx") {
@@ -199,45 +224,68 @@ impl Importer<'_> {
         }
         let node = NodeView { proto, name: name.clone(), operator, inputs, opset: self.opset };
         match self.convert(&node) {
-            Ok(entry) => {
-                if let Some(output) = proto.output.first() {
+            Ok(entries) => {
+                for (output, entry) in proto.output.iter().zip(entries) {
                     self.entries.insert(output.clone(), entry);
                 }
             }
-            Err(refusal) => self.fail(Some(&name), Some(operator), refusal, &proto.output),
+            Err(Stop::Refused(refusal)) => self.fail(Some(&name), Some(operator), refusal, &proto.output),
+            Err(Stop::Reported) => self.failed.extend(proto.output.iter().cloned()),
         }
     }
 
-    fn convert(&mut self, node: &NodeView<'_>) -> Result<Entry, Refusal> {
+    fn convert(&mut self, node: &NodeView<'a>) -> Result<Vec<Entry>, Stop> {
         if node.operator == "Constant" {
-            return self.constant(node);
+            return Ok(vec![self.constant(node)?]);
         }
         if let Some(constant) = fold::fold(node)? {
-            return Ok(Entry::Constant(Rc::new(constant)));
+            return Ok(vec![Entry::Constant(Rc::new(constant))]);
+        }
+        if let Some(value) = self.view(node)? {
+            return Ok(vec![Entry::Value(value)]);
+        }
+        if let Some(value) = self.pattern(node)? {
+            return Ok(vec![Entry::Value(value)]);
+        }
+        let node = self.with_plain_operands(node)?;
+        self.convert_plain(&node)
+    }
+
+    /// The results of a node of computed operands, as it stands.
+    fn convert_plain(&mut self, node: &NodeView<'a>) -> Result<Vec<Entry>, Stop> {
+        if node.operator == "Split" {
+            return Ok(self.split_node(node)?);
         }
         let value = match node.operator {
             "Conv" => self.conv(node),
             "AveragePool" | "MaxPool" | "GlobalMaxPool" => self.pool(node),
-            "GlobalAveragePool" | "ReduceMean" => self.mean_node(node),
+            "GlobalAveragePool" | "ReduceMean" | "ReduceSum" => self.mean_node(node),
             "Gemm" => self.gemm(node),
-            "MatMul" => self.matmul(node),
+            "MatMul" | "Einsum" => self.matmul(node),
             "BatchNormalization" => self.batch_normalization(node),
+            "LayerNormalization" => self.layer_norm_node(node, true),
+            "RMSNormalization" | "SimplifiedLayerNormalization" => self.layer_norm_node(node, false),
+            "InstanceNormalization" => self.instance_norm_node(node),
+            "GroupNormalization" => self.group_norm_node(node),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" => self.arithmetic_node(node),
             "Min" | "Max" => self.bound_node(node),
             "PRelu" => self.prelu_node(node),
             "Softmax" => self.softmax_node(node),
             "Concat" => self.concat_node(node),
+            "Slice" => self.slice_node(node),
+            "Gather" => self.gather_node(node),
             "Pad" => self.pad_node(node),
+            "Col2Im" => self.fold_patches_node(node),
             "Transpose" => self.transpose_node(node),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.reshape_node(node),
             "Expand" => self.expand_node(node),
             "QuantizeLinear" | "DequantizeLinear" => self.quantization_node(node),
-            "Erf" | "Exp" | "Reciprocal" | "Pow" => self.partial_node(node),
+            "Erf" | "Exp" | "Reciprocal" | "Pow" | "Sqrt" => self.partial_node(node),
             "Identity" | "Dropout" | "Cast" => node.value(0).cloned(),
             operator if is_activation(operator) => self.activation_node(node),
             _ => Err(Refusal::unsupported("this operator is only known with constant operands")),
         };
-        value.map(Entry::Value)
+        Ok(vec![Entry::Value(value?)])
     }
 
     fn constant(&mut self, node: &NodeView<'_>) -> Result<Entry, Refusal> {
@@ -285,9 +333,20 @@ fn is_known(operator: &str) -> bool {
         "Cast",
         "Shape",
         "Size",
-        "Gather",
-        "Slice",
         "Where",
+        "IsNaN",
+        "Trilu",
+        "Mod",
+        "And",
+        "Or",
+        "Not",
+        "Less",
+        "LessOrEqual",
+        "Greater",
+        "GreaterOrEqual",
+        "ReduceL2",
+        "ReduceSumSquare",
+        "SimplifiedLayerNormalization",
         "Equal",
         "Expand",
         "ConstantOfShape",

@@ -18,6 +18,7 @@ pub(super) enum Entry {
 }
 
 /// One node.
+#[derive(Clone)]
 pub(super) struct NodeView<'a> {
     pub proto: &'a NodeProto,
     pub name: String,

@@ -3,10 +3,8 @@
 use super::super::builder::Value;
 use super::super::constant::bounded_count;
 use super::super::error::Refusal;
-use super::super::layout::Layout;
 use super::Importer;
 use super::node::{Entry, NodeView};
-use crate::graph::{Constant as GraphConstant, Operator, Shape};
 
 /// The dimensions after a `Reshape`, `Flatten`, `Squeeze` or `Unsqueeze` of a tensor of `dims`.
 pub(super) fn new_dims(node: &NodeView<'_>, dims: &[usize]) -> Result<Vec<usize>, Refusal> {
@@ -119,14 +117,7 @@ impl Importer<'_> {
         for entry in node.inputs.iter().flatten() {
             values.push(match entry {
                 Entry::Value(value) if value.layout.rank() == rank => value.clone(),
-                Entry::Constant(constant) if constant.dims.len() == rank => {
-                    let layout = Layout::in_file_order(&constant.dims);
-                    let operator = Operator::Constant(GraphConstant::Float(constant.floats()));
-                    let shape = Shape::new(1, 1, layout.len());
-                    let tensor =
-                        self.builder.emit(&format!("{}/constant", node.name), operator, vec![], shape, None);
-                    Value { tensor, layout }
-                }
+                Entry::Constant(constant) if constant.dims.len() == rank => self.as_value(node, entry),
                 _ => return Err(Refusal::malformed("operands with different numbers of axes")),
             });
         }

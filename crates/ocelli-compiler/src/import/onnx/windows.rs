@@ -111,6 +111,18 @@ impl Importer<'_> {
             }
             None => vec![0.0; outputs],
         };
+        // A pixel at a time: the map may stay stored in any order of pixels (patches, tokens).
+        let factors = value.layout.factor_sizes().len();
+        let moves = |axes: &[usize]| !value.layout.factors_of(axes).into_iter().eq(0..factors);
+        let last = value
+            .layout
+            .factors_of(&[1])
+            .into_iter()
+            .eq(factors - value.layout.factors_of(&[1]).len()..factors);
+        if window == Window::pointwise() && groups == 1 && last && moves(&axes.concat()) {
+            let (weights, bias) = (Weights::Float(weights.floats()), Bias::Float(bias));
+            return self.builder.channel_product(&node.name, value, 1, weights, bias, false, None);
+        }
         // [outputs][inputs][height][width] to [outputs][height][width][inputs].
         let weights = Constant::float(vec![outputs, per_group, kernel[0], kernel[1]], weights.floats());
         let operator = Operator::Conv2d(Conv2d {

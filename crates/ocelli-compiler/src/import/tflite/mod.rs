@@ -103,7 +103,11 @@ impl<'a> Importer<'a> {
             }
         }
         let (graph, problems) = self.builder.finish();
-        if problems.is_empty() { Ok(Parsed { graph, inputs, outputs }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Parsed { graph, inputs, outputs, notes: Vec::new() })
+        } else {
+            Err(problems)
+        }
     }
 
     fn info(&self, index: i32) -> Result<(usize, &'a TensorInfo<'a>), Refusal> {
