@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 from onnx import TensorProto, helper
 
+import bad_attention
 from onnx_ops import Case
 from tflite_edge import Builder, conv, conv_options, options, schema
 
@@ -102,14 +103,14 @@ def onnx_cases():
 
     def two_unsupported(c):
         y = c.node("Relu", c.node("Sin", small_conv(c)))
-        return c.node("Conv", c.node("InstanceNormalization", y, c.weights(4), c.weights(4)), c.weights(2, 4, 1, 1))
+        return c.node("Conv", c.node("LpNormalization", y), c.weights(2, 4, 1, 1))
 
     save(
         onnx_model("two_unsupported", two_unsupported),
         "two_unsupported.onnx",
         "two unsupported operators: both are to be reported at once",
         "Sin_1",
-        "InstanceNormalization_3",
+        "LpNormalization_3",
     )
 
     def custom_domain(c):
@@ -442,6 +443,7 @@ def tflite_cases():
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     onnx_cases()
+    bad_attention.write(save, onnx_model)
     tflite_cases()
     lines = [f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(cases.items())]
     (OUT / "cases.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

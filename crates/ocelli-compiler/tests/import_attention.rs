@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use import_common::golden;
 use import_common::repository;
 use ocelli_compiler::float::FloatModel;
-use ocelli_compiler::graph::Operator;
+use ocelli_compiler::graph::{Attention, Operator};
 use ocelli_compiler::import::{self, Imported};
 use ocelli_compiler::simplify::simplify;
 
@@ -139,4 +139,54 @@ fn attention_and_norms_are_recognised_from_every_exporter() {
     }
     assert!(failed.is_empty(), "{} of {checked} differ:\n{}", failed.len(), failed.join("\n"));
     assert!(checked > 150, "only {checked} files");
+}
+
+#[test]
+fn a_missed_attention_says_why_and_what_it_costs() {
+    for (case, why) in [
+        ("hand_weights_out", "its weights are also an output"),
+        ("hand_temperature", "not a scale, a constant mask and a softmax over the keys"),
+    ] {
+        for opset in OPSETS {
+            let imported = import::load(&file(&format!("{case}_opset{opset}"))).unwrap();
+            let [note] = imported.notes.as_slice() else { panic!("{case} at {opset}: {:?}", imported.notes) };
+            let softmax =
+                imported.graph.nodes.iter().find(|node| matches!(node.operator, Operator::Softmax { .. }));
+            assert!(note.contains(why) && note.contains(&softmax.unwrap().name), "{note}");
+            // 6 queries and 6 keys, for each of the heads.
+            let bytes = if case == "hand_temperature" { 2 * 36 } else { 36 };
+            assert!(note.contains(&format!("with {bytes} bytes")), "{note}");
+        }
+    }
+    let recognised = import::load(&file("hand_apart_opset17")).unwrap();
+    assert!(recognised.notes.is_empty(), "{:?}", recognised.notes);
+}
+
+/// The attention of a case.
+fn attention(stem: &str) -> Attention {
+    let imported = import::load(&file(stem)).unwrap();
+    let attention = imported.graph.nodes.into_iter().find_map(|node| match node.operator {
+        Operator::Attention(attention) => Some(attention),
+        _ => None,
+    });
+    attention.unwrap()
+}
+
+#[test]
+fn masks_are_kept_as_small_as_they_are() {
+    for case in ["hand_sdpa_causal", "hand_sdpa_boolean", "hand_masked_fill", "hand_multihead_causal"] {
+        for opset in ["17", "18_dynamo", "21_dynamo"] {
+            let attention = attention(&format!("{case}_opset{opset}"));
+            assert!(attention.causal && attention.bias.is_none(), "{case} at {opset}: {attention:?}");
+        }
+    }
+    for case in ["hand_sdpa_keys", "hand_sdpa_lowest"] {
+        let attention = attention(&format!("{case}_opset17"));
+        let bias = attention.bias.unwrap();
+        let hidden = f32::NEG_INFINITY;
+        assert!(!attention.causal);
+        assert_eq!((bias.heads, bias.queries, bias.values), (1, 1, vec![0.0, 0.0, 0.0, 0.0, hidden, hidden]));
+    }
+    let bias = attention("hand_position_bias_opset13").bias.unwrap();
+    assert_eq!((bias.heads, bias.queries, bias.values.len()), (2, 6, 72));
 }

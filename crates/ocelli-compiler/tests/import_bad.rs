@@ -62,11 +62,11 @@ fn import(bytes: &[u8]) -> bool {
 
 fn networks() -> Vec<PathBuf> {
     let golden = repository().join("tests/golden");
-    let mut paths: Vec<PathBuf> = ["onnx", "tflite_ops"]
+    let mut paths: Vec<PathBuf> = ["onnx", "attention", "tflite_ops"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(golden.join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension != "golden"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "onnx" || extension == "tflite"))
         .collect();
     paths.sort();
     assert!(paths.len() > 400, "only {} networks", paths.len());

@@ -311,6 +311,12 @@ impl<'a> Importer<'a> {
         }
         let result = match self.builder.attention(&node.name, &operands) {
             Ok(result) => result,
+            // Without keys that are hidden the plain operators do it.
+            Err(reason) if scores.bias.as_ref().is_some_and(|bias| bias.contains(&f32::NEG_INFINITY)) => {
+                let remedy =
+                    "export it with a mask that is alike for all sequences and lets each query see a key";
+                return Err(Refusal::new(reason, remedy).into());
+            }
             Err(reason) => {
                 if let Some(softmax) = softmax {
                     self.missed.insert(softmax.name, reason);

@@ -106,6 +106,26 @@ impl Importer<'_> {
         Ok(Value { tensor: value.tensor, layout: value.layout.transposed(&order) })
     }
 
+    /// `Resize` to the size that the tensor has.
+    pub(super) fn resize_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
+        let value = node.value(0)?;
+        let dims = value.layout.dims();
+        let sizes: Vec<i64> = match (node.constant(3)?, node.constant(2)?) {
+            (Some(sizes), _) if sizes.len() > 0 => sizes.ints()?.to_vec(),
+            (_, Some(scales)) if scales.len() == dims.len() => {
+                scales.floats().iter().zip(&dims).map(|(&scale, &dim)| (scale * dim as f32) as i64).collect()
+            }
+            _ => return Err(Refusal::malformed("neither sizes nor scales")),
+        };
+        if sizes.iter().map(|&size| size as usize).ne(dims.iter().copied()) {
+            return Err(Refusal::new(
+                format!("a change of size from {dims:?} to {sizes:?}"),
+                "feed the network at a size that needs none, for MobileViT a multiple of its patches",
+            ));
+        }
+        Ok(value.clone())
+    }
+
     pub(super) fn concat_node(&mut self, node: &NodeView<'_>) -> Result<Value, Refusal> {
         let rank = match node.inputs.first() {
             Some(Some(Entry::Value(value))) => value.layout.rank(),
