@@ -146,7 +146,7 @@ def build(name):
     return model, average
 
 
-def train(name, folder, checkpoint, epochs, minutes, resume):
+def train(name, folder, checkpoint, epochs, minutes, resume, again):
     torch.manual_seed(SEED)
     (images, labels), held_out = split(folder)
     batches = data.Augmented(images, labels, BATCH)
@@ -165,7 +165,7 @@ def train(name, folder, checkpoint, epochs, minutes, resume):
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        value, epoch = state["progress"], state["epoch"]
+        value, epoch = state["progress"] if again is None else again, state["epoch"]
         torch.manual_seed(SEED + epoch)
     fast = torch.compile(model, dynamic=False)
     model.train()
@@ -252,6 +252,10 @@ def main():
     parser.add_argument("--minutes", type=float, help="end the schedule by the clock instead")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument(
+        "--again", type=float, metavar="PROGRESS",
+        help="with --resume: set the schedule back to this progress (0..1), to train longer",
+    )
     parser.add_argument("--export", action="store_true", help="write and test the ONNX file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -264,7 +268,15 @@ def main():
         evaluate(path, "held-out", *held_out)
         evaluate(path, "test", *data.load(options.data, "test"))
         return
-    train(options.model, options.data, checkpoint, options.epochs, options.minutes, options.resume)
+    train(
+        options.model,
+        options.data,
+        checkpoint,
+        options.epochs,
+        options.minutes,
+        options.resume,
+        options.again,
+    )
 
 
 if __name__ == "__main__":
