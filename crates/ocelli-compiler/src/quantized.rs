@@ -61,6 +61,13 @@ pub enum Operation {
     Conv2d(QuantizedConv2d),
     /// A function of one value as a table over -128..=127: one input.
     Table(Box<[i8; 256]>),
+    /// Several tables, one for each channel: one input.
+    ChannelTables {
+        /// The tables.
+        tables: Vec<[i8; 256]>,
+        /// For each channel the index of its table.
+        channels: Vec<u8>,
+    },
     /// `x < 0 ? slope[channel] * x : x`: one input.
     PRelu {
         /// One slope a channel.

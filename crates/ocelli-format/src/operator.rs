@@ -63,11 +63,13 @@ pub enum Operator {
     MatMulQ32 = 24,
     /// [`SliceRecord`].
     Slice = 25,
+    /// [`ChannelTablesRecord`].
+    ChannelTables = 26,
 }
 
 impl Operator {
     /// All operators, by code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Conv2dQ32,
         Self::Conv2dTfLite,
         Self::DepthwiseConv2dQ32,
@@ -94,6 +96,7 @@ impl Operator {
         Self::NormQ32,
         Self::MatMulQ32,
         Self::Slice,
+        Self::ChannelTables,
     ];
 
     /// The operator of a code in a step.
@@ -117,7 +120,7 @@ impl Operator {
             Self::AveragePoolQ32 | Self::AveragePoolTfLite => "AveragePool",
             Self::MaxPool => "MaxPool",
             Self::SoftmaxQ32 | Self::SoftmaxTfLite => "Softmax",
-            Self::Table => "Table",
+            Self::Table | Self::ChannelTables => "Table",
             Self::Concat => "Concat",
             Self::Pad => "Pad",
             Self::Transpose => "Transpose",
@@ -270,6 +273,14 @@ records! {
     TableRecord {
         /// Where it lies.
         table: u32,
+    }
+
+    /// A table for each channel: one input.
+    ChannelTablesRecord {
+        /// Tables of 256 `i8`.
+        tables: u32,
+        /// For each channel the index of its table, a `u8`.
+        channels: u32,
     }
 
     /// Inputs side by side: one or more inputs.

@@ -13,6 +13,20 @@ pub fn table(data: &mut [i8], table: &[i8; 256]) {
     }
 }
 
+/// `data[p][c] = tables[channels[c]][data[p][c] + 128]`: a function of one int8 value for each channel. `None` where `data` is not pixels of
+/// as many channels, or a table is missing.
+pub fn channel_tables(data: &mut [i8], tables: &[[i8; 256]], channels: &[u8]) -> Option<()> {
+    if channels.is_empty() || data.len().checked_rem(channels.len())? != 0 {
+        return None;
+    }
+    for pixel in data.chunks_exact_mut(channels.len()) {
+        for (value, &table) in pixel.iter_mut().zip(channels) {
+            *value = tables.get(usize::from(table))?[usize::from(value.cast_unsigned() ^ 0x80)];
+        }
+    }
+    Some(())
+}
+
 /// A residual add under the `Q32` rule: `sat8((a * multipliers[0] + b * multipliers[1] + bias) >> shift)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Add {

@@ -58,6 +58,8 @@ pub struct TensorStatistics {
     pub max: f32,
     /// The mean of each channel.
     pub channel_means: Vec<f64>,
+    /// The mean square of each channel.
+    pub channel_squares: Vec<f64>,
     /// The least and the greatest value of each channel.
     pub channel_ranges: Vec<[f32; 2]>,
     /// How often values fall between `min` and `max`, zeros apart; empty where it was not asked for.
@@ -101,7 +103,8 @@ pub fn collect(
         }
     }
     for tensor in statistics.tensors.iter_mut().flatten() {
-        tensor.channel_means.iter_mut().for_each(|mean| *mean /= samples.len() as f64);
+        let means = tensor.channel_means.iter_mut().chain(&mut tensor.channel_squares);
+        means.for_each(|mean| *mean /= samples.len() as f64);
     }
     if passes == 2 {
         let empty = || vec![(Vec::new(), 0); graph.tensors.len()];
@@ -195,23 +198,30 @@ impl Statistics {
 impl TensorStatistics {
     fn of(values: &[f32], channels: usize) -> Self {
         let mut channel_means = vec![0.0; channels];
+        let mut channel_squares = vec![0.0; channels];
         let mut channel_ranges = vec![[f32::INFINITY, f32::NEG_INFINITY]; channels];
         let mut finite = true;
         for pixel in values.chunks_exact(channels) {
-            for ((&value, mean), range) in pixel.iter().zip(&mut channel_means).zip(&mut channel_ranges) {
+            let moments = channel_means.iter_mut().zip(&mut channel_squares);
+            for ((&value, (mean, square)), range) in pixel.iter().zip(moments).zip(&mut channel_ranges) {
                 finite &= value.is_finite();
                 *mean += f64::from(value);
+                *square += f64::from(value) * f64::from(value);
                 *range = [range[0].min(value), range[1].max(value)];
             }
         }
-        channel_means.iter_mut().for_each(|mean| *mean *= channels as f64 / values.len() as f64);
+        let means = channel_means.iter_mut().chain(&mut channel_squares);
+        means.for_each(|mean| *mean *= channels as f64 / values.len() as f64);
         let [min, max] = if finite { union(&channel_ranges) } else { [f32::NAN; 2] };
-        Self { min, max, channel_means, channel_ranges, histogram: Vec::new(), zeros: 0 }
+        Self { min, max, channel_means, channel_squares, channel_ranges, histogram: Vec::new(), zeros: 0 }
     }
 
     fn merge(&mut self, other: &Self) {
         (self.min, self.max) = (self.min.min(other.min), self.max.max(other.max));
-        self.channel_means.iter_mut().zip(&other.channel_means).for_each(|(sum, mean)| *sum += mean);
+        let means = self.channel_means.iter_mut().chain(&mut self.channel_squares);
+        means
+            .zip(other.channel_means.iter().chain(&other.channel_squares))
+            .for_each(|(sum, mean)| *sum += mean);
         for (range, other) in self.channel_ranges.iter_mut().zip(&other.channel_ranges) {
             *range = union(&[*range, *other]);
         }

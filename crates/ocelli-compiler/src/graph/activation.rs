@@ -74,6 +74,18 @@ impl Activation {
         }
     }
 
+    /// The arguments beyond which the function does not change, or by less than a step of int8 over its values can show.
+    pub(crate) fn bends(&self) -> [f32; 2] {
+        match *self {
+            Self::Clip { min, max } => [min, max],
+            Self::HardSwish => [-3.0, f32::INFINITY],
+            Self::Silu => [-8.0, f32::INFINITY],
+            Self::Gelu | Self::GeluTanh => [-4.0, f32::INFINITY],
+            Self::HardSigmoid { alpha, beta } if alpha > 0.0 => [-beta / alpha, (1.0 - beta) / alpha],
+            _ => [f32::NEG_INFINITY, f32::INFINITY],
+        }
+    }
+
     /// The name in tables and messages.
     pub fn name(&self) -> &'static str {
         match *self {

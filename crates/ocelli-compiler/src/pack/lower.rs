@@ -1,9 +1,9 @@
 //! From one node to one step.
 
 use ocelli_format::operator::{
-    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord,
-    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord, PoolRecord, SliceRecord,
-    SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ChannelTablesRecord, ConcatRecord, ConvRecord,
+    MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord,
+    PoolRecord, SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
 };
 use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;
@@ -54,6 +54,11 @@ impl Lowering<'_, '_> {
             Operation::Table(table) => {
                 let record = TableRecord { table: self.writer.weights(table.as_ref()) };
                 self.emit(Operator::Table, &record)
+            }
+            Operation::ChannelTables { tables, channels } => {
+                let tables = self.writer.weights(tables.as_flattened());
+                let channels = self.writer.weights(channels.as_slice());
+                self.emit(Operator::ChannelTables, &ChannelTablesRecord { tables, channels })
             }
             Operation::PRelu { slopes, quantization } => self.prelu(slopes, *quantization),
             Operation::Add(_) if q32 => self.add_q32(),

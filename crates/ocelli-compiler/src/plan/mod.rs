@@ -103,6 +103,7 @@ fn writes_over_input(graph: &QuantizedGraph, node: &QuantizedNode, dies: bool) -
     let elementwise = matches!(
         node.operation,
         Operation::Table(_)
+            | Operation::ChannelTables { .. }
             | Operation::PRelu { .. }
             | Operation::Add(_)
             | Operation::Mul(_)

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use ocelli_kernels::separable::CONTEXT_BITS;
 
 use super::QuantizeError;
-use super::edges::{self, ChannelFactors};
+use super::channel_scales::{self, ChannelFactors, Places};
 use super::prepare::Prepared;
 use super::weights;
 use crate::calibrate::ranges::{RangeMethod, Statistics};
-use crate::graph::{Activation, Graph, Node, NormExtent, Operator, Quantization, TensorId};
+use crate::graph::{Graph, Node, NormExtent, Operator, Quantization, TensorId};
 use crate::pack::norm;
 
 /// The largest product of operand scales over the output's scale that `Q32` computes, a little below its limit of 1/2.
@@ -31,12 +31,11 @@ pub(super) fn assign(
     prepared: &Prepared,
     statistics: &Statistics,
     method: RangeMethod,
+    places: Places,
 ) -> Result<Scales, QuantizeError> {
     let graph = &prepared.graph;
-    let edges = edges::edges(prepared, statistics);
-    let mut whole = scores(graph);
-    // Channels that fill the range of their own are not clipped either.
-    whole.extend(edges.iter().map(|edge| edge.tensor));
+    let groups = channel_scales::groups(prepared, statistics, places);
+    let whole = scores(graph);
     let mut ranges = vec![[0.0_f32; 2]; graph.tensors.len()];
     let mut widen = |id: TensorId, [low, high]: [f32; 2]| {
         let range = &mut ranges[prepared.class[id.0].0];
@@ -46,7 +45,10 @@ pub(super) fn assign(
         let id = TensorId(index);
         if let Some(tensor) = statistics.tensor(prepared.source[index]) {
             let method = if whole.contains(&id) { RangeMethod::MinMax } else { method };
-            if is_used(graph, id) {
+            if let Some(group) = groups.iter().find(|group| group.members.contains(&id)) {
+                let is_first = group.members[0] == id;
+                widen(id, if is_first { group.range } else { group.member_range(&tensor.channel_ranges) });
+            } else if is_used(graph, id) {
                 widen(id, needed(graph, id, tensor.range(method)));
             }
         }
@@ -66,8 +68,9 @@ pub(super) fn assign(
     loop {
         let of = |id: TensorId| classes[prepared.class[id.0].0];
         let mut factors: ChannelFactors = vec![None; graph.tensors.len()];
-        for edge in &edges {
-            factors[edge.tensor.0] = Some(edge.factors(of));
+        for group in &groups {
+            let found = group.factors(of);
+            group.members.iter().for_each(|member| factors[member.0] = Some(found.clone()));
         }
         let narrow = graph.nodes.iter().find_map(|node| {
             let least = least_scale(graph, node, of, &factors);
@@ -87,10 +90,11 @@ pub(super) fn assign(
 }
 
 /// The part of a tensor's range that its reader needs: what a clip cuts off may saturate before.
-fn needed(graph: &Graph, id: TensorId, [low, high]: [f32; 2]) -> [f32; 2] {
+pub(super) fn needed(graph: &Graph, id: TensorId, [low, high]: [f32; 2]) -> [f32; 2] {
     let &[reader] = graph.consumers(id).as_slice() else { return [low, high] };
     match graph.nodes[reader].operator {
-        Operator::Activation(Activation::Clip { min, max }) if !graph.outputs.contains(&id) => {
+        Operator::Activation(activation) if !graph.outputs.contains(&id) => {
+            let [min, max] = activation.bends();
             [low.max(min).min(0.0), high.min(max).max(0.0)]
         }
         _ => [low, high],
@@ -155,9 +159,9 @@ fn least_scale(
     let scale = |index: usize| f64::from(of(node.inputs[index]).scale);
     match &node.operator {
         Operator::Conv2d(conv) => {
-            let conv = edges::scaled(conv, factors[node.inputs[0].0].as_deref(), None);
+            let conv = channel_scales::scaled(conv, factors[node.inputs[0].0].as_deref(), None);
             let scales = weights::wanted_scales(&conv, graph.tensor(node.output).shape.channels);
-            scale(0) * scales.into_iter().fold(0.0, f64::max) / LARGEST_RATIO
+            scale(0) * scales.iter().copied().fold(0.0, f64::max) / LARGEST_RATIO
         }
         Operator::Mul => scale(0) * scale(1) / LARGEST_RATIO,
         // 16-bit multipliers: below this, the other operand's would have no digits left.
@@ -177,7 +181,7 @@ fn least_scale(
         }
         Operator::Norm(norm) => {
             let shape = graph.tensor(node.output).shape;
-            let norm = &edges::scaled_norm(norm, factors[node.output.0].as_deref());
+            let norm = &channel_scales::scaled_norm(norm, factors[node.output.0].as_deref());
             norm::least_scale(norm, if norm.over == NormExtent::Map { shape.len() } else { shape.channels })
         }
         _ => 0.0,

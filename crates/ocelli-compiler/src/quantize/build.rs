@@ -2,7 +2,7 @@
 
 use ocelli_format::Numerics;
 
-use super::edges::{self, ChannelFactors};
+use super::channel_scales::{self, ChannelFactors};
 use super::prepare::Prepared;
 use super::weights;
 use crate::graph::{Constant, Node, Operator, Quantization, TensorId};
@@ -89,12 +89,16 @@ fn operation(
         Operator::Conv2d(conv) => {
             let scales = [input(0), output].map(|quantization| f64::from(quantization.scale));
             let of = |id: TensorId| factors[id.0].as_deref();
-            let conv = &edges::scaled(conv, of(node.inputs[0]), of(node.output));
+            let conv = &channel_scales::scaled(conv, of(node.inputs[0]), of(node.output));
             let bias = weights::real_bias(conv, given_scale(prepared, node.inputs[0]).unwrap_or(scales[0]));
             Operation::Conv2d(weights::quantize(conv, &bias, scales))
         }
-        Operator::Activation(activation) => table(input(0), output, |value| activation.apply(value)),
-        Operator::Requantize => table(input(0), output, |value| value),
+        Operator::Activation(activation) => {
+            let of = |id: TensorId| factors[id.0].as_deref();
+            let factors = [of(node.inputs[0]), of(node.output)];
+            tables(input(0), output, factors, |value| activation.apply(value))
+        }
+        Operator::Requantize => Operation::Table(Box::new(table(input(0), output, |value| value))),
         Operator::PRelu { slopes, .. } => {
             // As with weights, a multiplier must not vanish.
             let floor = f64::from(output.scale) / f64::from(input(0).scale) / 16384.0;
@@ -119,7 +123,9 @@ fn operation(
         &Operator::Softmax { beta } => Operation::Softmax { beta },
         Operator::Attention(attention) => Operation::Attention(attention.clone()),
         &Operator::SeparableAttention { patch } => Operation::SeparableAttention { patch },
-        Operator::Norm(norm) => Operation::Norm(edges::scaled_norm(norm, factors[node.output.0].as_deref())),
+        Operator::Norm(norm) => {
+            Operation::Norm(channel_scales::scaled_norm(norm, factors[node.output.0].as_deref()))
+        }
         &Operator::MatMul { transpose_second } => Operation::MatMul { transpose_second },
         &Operator::Slice { axis, start } => Operation::Slice { axis, start },
     }
@@ -130,12 +136,38 @@ fn given_scale(prepared: &Prepared, id: TensorId) -> Option<f64> {
     prepared.graph.tensor(id).quantization.map(|quantization| f64::from(quantization.scale))
 }
 
+/// A function of one value: one table, or one for each pair of factors of a channel of the input and the output.
+fn tables(
+    input: Quantization,
+    output: Quantization,
+    factors: [Option<&[f64]>; 2],
+    function: impl Fn(f64) -> f64,
+) -> Operation {
+    let channels = factors.iter().flatten().next().map_or(1, |factors| factors.len());
+    let mut pairs: Vec<[f64; 2]> = Vec::new();
+    let mut channel_tables = Vec::with_capacity(channels);
+    for channel in 0..channels {
+        let pair = factors.map(|factors| factors.map_or(1.0, |factors| factors[channel]));
+        let known = pairs.iter().position(|other| *other == pair);
+        channel_tables.push(known.unwrap_or(pairs.len()) as u8);
+        if known.is_none() {
+            pairs.push(pair);
+        }
+    }
+    let tables: Vec<[i8; 256]> = pairs
+        .iter()
+        .map(|&[before, after]| table(input, output, |value| after * function(value / before)))
+        .collect();
+    match tables.as_slice() {
+        [single] => Operation::Table(Box::new(*single)),
+        _ => Operation::ChannelTables { tables, channels: channel_tables },
+    }
+}
+
 /// A function of one value, correctly rounded for each of its 256 arguments.
-fn table(input: Quantization, output: Quantization, function: impl Fn(f64) -> f64) -> Operation {
+fn table(input: Quantization, output: Quantization, function: impl Fn(f64) -> f64) -> [i8; 256] {
     let real = |q: i32| f64::from(input.scale) * f64::from(q - i32::from(input.zero_point));
-    Operation::Table(Box::new(std::array::from_fn(|index| {
-        nearest(function(real(index as i32 - 128)), output)
-    })))
+    std::array::from_fn(|index| nearest(function(real(index as i32 - 128)), output))
 }
 
 /// The name of an operation in tables.

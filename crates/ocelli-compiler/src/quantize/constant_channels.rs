@@ -90,6 +90,7 @@ fn must_stay(
             })
         }
         Operation::Table(_)
+        | Operation::ChannelTables { .. }
         | Operation::PRelu { .. }
         | Operation::MaxPool(..)
         | Operation::AveragePool { .. }

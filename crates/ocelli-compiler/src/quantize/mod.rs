@@ -5,17 +5,17 @@
 //!
 //! In order: nodes of constants are computed (`constants`); the float network runs on calibration inputs
 //! ([`crate::calibrate::ranges`]); clips fuse into the saturation of the operation before them, and tensors that operations only move
-//! share a scale (`prepare`); scales are chosen within what `Q32` can compute (`activations`), with a scale a channel before depthwise
-//! convolutions and after norms (`edges`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
+//! share a scale (`prepare`); scales are chosen within what `Q32` can compute (`activations`), with a scale a channel where its
+//! readers can undo it (`channel_scales`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
 //! network itself, weights are rounded so that their errors cancel (`rounding`) and biases take back what is left of the mean error
 //! (`correct`). What is measured is run by the engine (`run`, `report`).
 
 mod activations;
 mod build;
+mod channel_scales;
 pub mod constant_channels;
 mod constants;
 mod correct;
-mod edges;
 pub mod imported;
 mod limits;
 mod prepare;
@@ -36,7 +36,7 @@ use crate::pack::{AlignedBytes, PackError, pack};
 use crate::plan::plan;
 use crate::quantized::QuantizedGraph;
 use activations::Scales;
-use edges::ChannelFactors;
+use channel_scales::{ChannelFactors, Places};
 use prepare::{Prepared, Refusals};
 
 /// How to quantize.
@@ -187,50 +187,105 @@ pub fn quantize(
         progress(Stage::Ranges, done, total);
     })?;
 
-    let mut refusals = Refusals::default();
-    let (prepared, Scales { quantizations, factors }) = loop {
-        let prepared = prepare::prepare(graph, data.grid(), &refusals);
-        let scales = activations::assign(&prepared, &statistics, options.ranges)?;
-        let Some(tensor) = activations::lost_clip(&prepared, &scales.quantizations) else {
-            break (prepared, scales);
-        };
-        let shared = prepared.class.iter().filter(|&&class| class == prepared.class[tensor.0]).count() > 1;
-        if !shared || !refusals.split.insert(tensor) {
-            refusals.unfused.insert(tensor);
-        }
+    let sources = Sources { graph, data, options, float: &float, samples: &samples, statistics: &statistics };
+    let free = sources.scaled(Places::Free)?;
+    let all = Some(sources.scaled(Places::All)?).filter(|all| all.scales.factors != free.scales.factors);
+    let attempts = 1 + usize::from(all.is_some());
+    let attempt = |number: usize, scaled: &Scaled| {
+        sources.quantized(scaled, &|done, total| {
+            progress(Stage::Biases, number * total + done, attempts * total);
+        })
     };
-    let (mut quantized, origins) = build::build(&prepared, &quantizations, &factors);
+    let mut best = attempt(0, &free)?;
+    if let Some(all) = &all {
+        let other = attempt(1, all)?;
+        if other.output_sqnr_db() > best.output_sqnr_db() + CLEARLY_BETTER_DB {
+            best = other;
+        }
+    }
+    progress(Stage::Errors, 1, 1);
+    Ok(best)
+}
 
-    let corrections =
-        correct::Corrections { rounding: options.adaptive_rounding, bias: options.bias_correction };
-    if corrections.rounding || corrections.bias {
-        let input = quantized.tensor(quantized.input).quantization;
-        let inputs = samples
-            .iter()
-            .map(|&sample| data.quantized(sample, input))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(CalibrationError::from)?;
-        let reference = |node: usize| reference(&prepared, &statistics, &factors, origins[node]);
-        correct::correct(&mut quantized, inputs, corrections, &reference, &|done, total| {
-            progress(Stage::Biases, done, total);
-        })?;
+impl Quantized {
+    /// The SQNR of the network's output, before a softmax: behind one, most errors do not show, and few are all there is.
+    fn output_sqnr_db(&self) -> f64 {
+        let before = self.report.iter().rfind(|layer| layer.operation != "Softmax");
+        before.map_or(f64::INFINITY, |layer| layer.sqnr_db)
+    }
+}
+
+/// The error is measured on the inputs that chose the ranges, which flatters the finer ones: a smaller gain may be none.
+const CLEARLY_BETTER_DB: f64 = 2.0;
+
+/// What an int8 network is made of.
+struct Sources<'a> {
+    graph: &'a Graph,
+    data: &'a Dataset,
+    options: &'a Options,
+    float: &'a FloatModel,
+    samples: &'a [usize],
+    statistics: &'a Statistics,
+}
+
+/// A network with scales.
+struct Scaled {
+    prepared: Prepared,
+    scales: Scales,
+}
+
+impl Sources<'_> {
+    fn scaled(&self, places: Places) -> Result<Scaled, QuantizeError> {
+        let mut refusals = Refusals::default();
+        loop {
+            let prepared = prepare::prepare(self.graph, self.data.grid(), &refusals);
+            let scales = activations::assign(&prepared, self.statistics, self.options.ranges, places)?;
+            let Some(tensor) = activations::lost_clip(&prepared, &scales.quantizations) else {
+                return Ok(Scaled { prepared, scales });
+            };
+            let class = prepared.class[tensor.0];
+            let shared = prepared.class.iter().filter(|&&other| other == class).count() > 1;
+            if !shared || !refusals.split.insert(tensor) {
+                refusals.unfused.insert(tensor);
+            }
+        }
     }
 
-    let packed = pack(&quantized, &plan(&quantized), Target::Portable, Metadata::default())?;
-    let report = report::report(
-        &report::Networks {
-            prepared: &prepared,
+    fn quantized(
+        &self,
+        Scaled { prepared, scales: Scales { quantizations, factors } }: &Scaled,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Quantized, QuantizeError> {
+        let &Self { data, options, samples, .. } = self;
+        let (mut quantized, origins) = build::build(prepared, quantizations, factors);
+        let corrections =
+            correct::Corrections { rounding: options.adaptive_rounding, bias: options.bias_correction };
+        if corrections.rounding || corrections.bias {
+            let input = quantized.tensor(quantized.input).quantization;
+            let inputs = samples
+                .iter()
+                .map(|&sample| data.quantized(sample, input))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(CalibrationError::from)?;
+            let reference = |node: usize| reference(prepared, self.statistics, factors, origins[node]);
+            correct::correct(&mut quantized, inputs, corrections, &reference, progress)?;
+        }
+        let packed = pack(&quantized, &plan(&quantized), Target::Portable, Metadata::default())?;
+        let networks = report::Networks {
+            prepared,
             quantized: &quantized,
             origins: &origins,
-            factors: &factors,
-            float: &float,
-        },
-        &AlignedBytes::new(&packed),
-        data,
-        &data.spread(options.report_samples.clamp(1, samples.len())),
-    )?;
-    progress(Stage::Errors, 1, 1);
-    Ok(Quantized { graph: quantized, report })
+            factors,
+            float: self.float,
+        };
+        let report = report::report(
+            &networks,
+            &AlignedBytes::new(&packed),
+            data,
+            &data.spread(options.report_samples.clamp(1, samples.len())),
+        )?;
+        Ok(Quantized { graph: quantized, report })
+    }
 }
 
 /// What a convolution of float weights computes; `None` for other nodes.
@@ -244,7 +299,7 @@ fn reference(
     let node = &prepared.graph.nodes[node];
     let Operator::Conv2d(conv) = &node.operator else { return None };
     let of = |id: TensorId| factors[id.0].as_deref();
-    let conv = edges::scaled(conv, of(node.inputs[0]), of(node.output));
+    let conv = channel_scales::scaled(conv, of(node.inputs[0]), of(node.output));
     let Weights::Float(weights) = conv.weights else { return None };
     let mut means = statistics.tensor(unclipped)?.channel_means.clone();
     for (mean, factor) in means.iter_mut().zip(of(node.output).into_iter().flatten()) {

@@ -4,7 +4,7 @@ use ocelli::{Engine, Model, operator};
 use rayon::prelude::*;
 
 use super::build;
-use super::edges::ChannelFactors;
+use super::channel_scales::ChannelFactors;
 use super::prepare::Prepared;
 use super::{LayerReport, QuantizeError};
 use crate::calibrate::data::Dataset;
@@ -121,6 +121,7 @@ fn weight_bytes(operation: &Operation) -> usize {
         // Bias and multiplier take 4 bytes each a channel.
         Operation::Conv2d(conv) => conv.weights.len() + 8 * conv.bias.len(),
         Operation::Table(_) => 256,
+        Operation::ChannelTables { tables, channels } => 256 * tables.len() + channels.len(),
         Operation::PRelu { slopes, .. } => slopes.len(),
         Operation::Softmax { .. } | Operation::SeparableAttention { .. } => 512,
         // All attention steps share one table, which counts for none.

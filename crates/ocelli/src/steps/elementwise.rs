@@ -1,8 +1,8 @@
 //! Steps that update single elements, in place or on a copy of their first input.
 
 use ocelli_format::operator::{
-    AddQ32Record, AddTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord,
-    TableRecord,
+    AddQ32Record, AddTfLiteRecord, ChannelTablesRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record,
+    PReluTfLiteRecord, TableRecord,
 };
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteChannel, elementwise};
@@ -192,6 +192,29 @@ impl<'m> Bound<'m> for Table<'m> {
         update(model, arena, self.tensors, |data| {
             elementwise::table(data, self.table);
             Some(())
+        })
+    }
+}
+
+pub(crate) struct ChannelTables<'m> {
+    tensors: [&'m TensorInfo; 2],
+    tables: &'m [[i8; 256]],
+    channels: &'m [u8],
+}
+
+impl<'m> Bound<'m> for ChannelTables<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let ([input], output) = in_place::<1>(model, step)?;
+        let record: &ChannelTablesRecord = step.record().ok_or(PARAMETERS)?;
+        let channels: &[u8] = parameters(model, record.channels, usize::from(output.channels))?;
+        let count = channels.iter().max().map_or(0, |&last| usize::from(last) + 1);
+        let tables = parameters(model, record.tables, count)?;
+        Ok(Self { tensors: [input, output], tables, channels })
+    }
+
+    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+        update(model, arena, self.tensors, |data| {
+            elementwise::channel_tables(data, self.tables, self.channels)
         })
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn perform<'m, const OPERATORS: u32>(
         SoftmaxQ32 => softmax::SoftmaxQ32<'m>,
         SoftmaxTfLite => softmax::SoftmaxTfLite<'m>,
         Table => elementwise::Table<'m>,
+        ChannelTables => elementwise::ChannelTables<'m>,
         Concat => layout::Concat<'m>,
         Pad => layout::Pad<'m>,
         Transpose => layout::Transpose<'m>,

@@ -23,6 +23,11 @@ impl Interval {
         Self { low: self.low.min(value), high: self.high.max(value) }
     }
 
+    /// The values that a table gives.
+    fn through(self, table: &[i8; 256]) -> Self {
+        Self::around((self.low..=self.high).map(|value| table[usize::from(value.cast_unsigned() ^ 0x80)]))
+    }
+
     /// The smallest interval that holds all values; any, where there is none.
     fn around(values: impl IntoIterator<Item = i8>) -> Self {
         let hull = values.into_iter().fold(None, |hull: Option<Self>, value| {
@@ -63,14 +68,11 @@ impl Intervals {
         let input = self.channels(*node.inputs.first()?);
         match &node.operation {
             Operation::Conv2d(conv) => self.convolution(graph, node, conv),
-            Operation::Table(table) => {
-                let values = |interval: &Interval| {
-                    Interval::around(
-                        (interval.low..=interval.high)
-                            .map(|value| table[usize::from(value.cast_unsigned() ^ 0x80)]),
-                    )
-                };
-                Some(input.iter().map(values).collect())
+            Operation::Table(table) => Some(input.iter().map(|interval| interval.through(table)).collect()),
+            Operation::ChannelTables { tables, channels } => {
+                let own =
+                    |(interval, &channel): (&Interval, &u8)| interval.through(&tables[usize::from(channel)]);
+                Some(input.iter().zip(channels).map(own).collect())
             }
             // Monotone in each value, or a product: the extremes are at the corners.
             Operation::Add(_)

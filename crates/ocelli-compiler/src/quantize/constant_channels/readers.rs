@@ -26,6 +26,7 @@ pub(super) fn needed(graph: &QuantizedGraph, intervals: &Intervals) -> Vec<Chann
                     of_output.iter().map(|channel| channel / multiplier).collect()
                 }
                 Operation::Table(_)
+                | Operation::ChannelTables { .. }
                 | Operation::PRelu { .. }
                 | Operation::MaxPool(..)
                 | Operation::AveragePool { .. }

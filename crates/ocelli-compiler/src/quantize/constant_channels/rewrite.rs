@@ -28,6 +28,7 @@ pub(super) fn remove(graph: &mut QuantizedGraph, intervals: &Intervals, removed:
                 }
             }
             Operation::PRelu { slopes, .. } => *slopes = without(slopes, lost, 1),
+            Operation::ChannelTables { channels, .. } => *channels = without(channels, lost, 1),
             _ => {}
         }
     }
