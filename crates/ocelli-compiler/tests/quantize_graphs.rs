@@ -110,6 +110,36 @@ fn channels_of_very_different_size_before_a_depthwise_convolution_keep_their_acc
 }
 
 #[test]
+fn channels_of_very_different_size_around_hard_swish_and_a_gate_keep_their_accuracy() {
+    let (mut maker, input) = Maker::new(SHAPE);
+    let wide = maker.conv(input, 1, 1, 8, 1.0);
+    let depthwise = maker.conv(wide, 3, 8, 8, 1.0);
+    let conv = maker.conv_of(depthwise);
+    let (Weights::Float(weights), Bias::Float(bias)) = (&mut conv.weights, &mut conv.bias) else {
+        unreachable!("made of floats")
+    };
+    for channel in 0..8 {
+        let factor = 8.0 * 0.5f32.powi(channel);
+        weights[channel as usize * 9..][..9].iter_mut().for_each(|weight| *weight *= factor);
+        bias[channel as usize] *= factor;
+    }
+    let active = maker.same(Operator::Activation(Activation::HardSwish), depthwise);
+    let pooled = maker.node(Operator::Mean, &[active], Shape::new(1, 1, 8));
+    let gate = maker.conv(pooled, 1, 1, 8, 1.0);
+    let gate = maker.same(Operator::Activation(Activation::Sigmoid), gate);
+    let gated = maker.node(Operator::Mul, &[active, gate], SHAPE);
+    let last = maker.conv(gated, 1, 1, 4, 1.0);
+    if let Weights::Float(weights) = &mut maker.conv_of(last).weights {
+        for (at, weight) in weights.iter_mut().enumerate() {
+            *weight *= 2f32.powi(at as i32 % 8);
+        }
+    }
+    let quantized = expect(&maker.graph, 30.0);
+    let several = |operation: &Operation| matches!(operation, Operation::ChannelTables { .. });
+    assert!(quantized.graph.nodes.iter().any(|node| several(&node.operation)));
+}
+
+#[test]
 fn dead_channels_do_not_overflow() {
     let (mut maker, input) = Maker::new(SHAPE);
     let conv = maker.conv(input, 3, 1, 8, 1.0);

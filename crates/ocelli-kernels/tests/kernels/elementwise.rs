@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use ocelli_kernels::elementwise::{Add, AddTfLite, Mul, PRelu, table};
+use ocelli_kernels::elementwise::{Add, AddTfLite, Mul, PRelu, channel_tables, table};
 use ocelli_kernels::{Q32, Requantize, TfLite, TfLiteChannel};
 use proptest::prelude::*;
 
@@ -68,6 +68,17 @@ fn check_prelu<R: Defined + Copy>(
 /// The same parameters for a rule's `expected`, which adds the bias itself.
 fn without_bias(channel: TfLiteChannel) -> TfLiteChannel {
     TfLiteChannel { bias: 0, ..channel }
+}
+
+#[test]
+fn each_channel_has_its_table() {
+    let tables: [[i8; 256]; 2] = [[3; 256], std::array::from_fn(|index| (index as i32 - 128) as i8)];
+    let mut data = [-128, 0, 127, 5, -6, 7];
+    assert_eq!(channel_tables(&mut data, &tables, &[1, 0, 1]), Some(()));
+    assert_eq!(data, [-128, 3, 127, 5, 3, 7]);
+    for (tables, channels) in [(&tables[..1], &[0u8, 1, 0][..]), (&tables, &[0; 4]), (&tables, &[])] {
+        assert_eq!(channel_tables(&mut data, tables, channels), None);
+    }
 }
 
 #[test]

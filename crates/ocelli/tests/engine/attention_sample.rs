@@ -3,8 +3,8 @@
 use ocelli::Operator;
 use ocelli_format::Metadata;
 use ocelli_format::operator::{
-    AttentionQ32Record, MatMulQ32Record, NormQ32Record, SeparableAttentionQ32Record, SliceRecord,
-    attention_scratch_bytes, separable_attention_scratch_bytes,
+    AttentionQ32Record, ChannelTablesRecord, MatMulQ32Record, NormQ32Record, SeparableAttentionQ32Record,
+    SliceRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_kernels::Q32Channel;
 
@@ -136,5 +136,11 @@ fn build() -> (Network, u16, u16) {
     let output = network.in_place(combined, 0.05, 0);
     let record = norm(&mut network, 5, NormQ32Record::MAP);
     network.writer.step(Operator::NormQ32, &[combined], output, &record);
+
+    let record = ChannelTablesRecord {
+        tables: network.writer.weights(bytes(13, 2 * 256).as_slice()),
+        channels: network.writer.weights(&[1u8, 0, 1, 1, 0]),
+    };
+    network.writer.step(Operator::ChannelTables, &[output], output, &record);
     (network, input, output)
 }

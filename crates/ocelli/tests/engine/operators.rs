@@ -4,8 +4,8 @@
 use ocelli::{EngineError, Operator};
 use ocelli_format::Metadata;
 use ocelli_format::operator::{
-    AddQ32Record, AveragePoolQ32Record, ConcatRecord, ConvRecord, MeanTfLiteRecord, MulQ32Record,
-    MulTfLiteRecord, PReluQ32Record, PadRecord, PoolRecord, TableRecord, TransposeRecord,
+    AddQ32Record, AveragePoolQ32Record, ChannelTablesRecord, ConcatRecord, ConvRecord, MeanTfLiteRecord,
+    MulQ32Record, MulTfLiteRecord, PReluQ32Record, PadRecord, PoolRecord, TableRecord, TransposeRecord,
 };
 use ocelli_kernels::{Q32Channel, TfLiteChannel, Window};
 
@@ -203,6 +203,24 @@ fn a_table_gives_its_value_for_each() {
     assert_eq!(network.run(input, output, &[0, 1, 126, 127, -128, -1]), [1, 2, 127, 127, -127, 0]);
 }
 
+/// Two tables, for three channels.
+fn alternating(network: &mut Network) -> ChannelTablesRecord {
+    let (plus_one, minus): (Vec<i8>, Vec<i8>) =
+        (-128..=127i8).map(|value| (value.saturating_add(1), value.saturating_neg())).unzip();
+    let tables = network.writer.weights([plus_one, minus].concat().as_slice());
+    ChannelTablesRecord { tables, channels: network.writer.weights(&[0u8, 1, 0]) }
+}
+
+#[test]
+fn channels_have_tables_of_their_own() {
+    let mut network = Network::default();
+    let input = network.tensor([1, 2, 3], 1.0, 0);
+    let output = network.tensor([1, 2, 3], 1.0, 0);
+    let record = alternating(&mut network);
+    network.writer.step(Operator::ChannelTables, &[input], output, &record);
+    assert_eq!(network.run(input, output, &[0, 1, 126, 127, -128, -1]), [1, -1, 127, 127, 127, 0]);
+}
+
 /// The reason why one step on maps of these shapes is refused.
 fn reason<T: zerocopy::IntoBytes + zerocopy::Immutable>(
     operator: Operator,
@@ -291,6 +309,13 @@ fn steps_whose_tensors_do_not_fit_are_refused_with_the_reason() {
         ),
         (
             reason(Operator::Table, [square, square], |_| TableRecord { table: 1 << 20 }),
+            "parameters lie outside the weights",
+        ),
+        (
+            reason(Operator::ChannelTables, [square, square], |network| ChannelTablesRecord {
+                tables: network.writer.weights(&[0i8; 256]),
+                channels: network.writer.weights(&[0u8, 200, 0]),
+            }),
             "parameters lie outside the weights",
         ),
     ] {
