@@ -134,7 +134,8 @@ fn channels_of_very_different_size_around_hard_swish_and_a_gate_keep_their_accur
             *weight *= 2f32.powi(at as i32 % 8);
         }
     }
-    let quantized = expect(&maker.graph, 30.0);
+    // Only a clear gain brings the tables in.
+    let quantized = expect(&maker.graph, 27.0);
     let several = |operation: &Operation| matches!(operation, Operation::ChannelTables { .. });
     assert!(quantized.graph.nodes.iter().any(|node| several(&node.operation)));
 }
