@@ -221,10 +221,7 @@ fn factors(
     };
     let without = rounding(&vec![whole; ranges.len()]) + cost(&vec![1.0; ranges.len()])
         - rounding(&vec![largest; ranges.len()]);
-    let best = [0.25, 0.5, 0.75, 1.0]
-        .map(factors)
-        .into_iter()
-        .min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    let best = [0.25, 0.5, 0.75, 1.0].map(factors).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     let range = [-(largest * (255.0 - above)) as f32, (largest * above) as f32];
     (without > cost(&best) * worth).then_some((best, range))
 }
