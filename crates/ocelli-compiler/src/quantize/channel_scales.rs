@@ -51,7 +51,7 @@ pub(super) struct Group {
 /// Where tensors may have factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Places {
-    /// Before depthwise convolutions, which have a weight scale for each input channel, and behind norms.
+    /// Before functions of one value and depthwise convolutions, which have a weight scale for each input channel, and behind norms.
     Free,
     /// Wherever readers can undo them: rounding errors move from activations to weights, which may lose more than it gains.
     All,
@@ -114,11 +114,14 @@ fn group(
     let spread = spread(prepared, statistics, first, taken)?;
     let powers_of_two = spread.tables || matches!(made.operator, Operator::Activation(_));
     let ranges = needed_ranges(prepared, statistics, first)?;
-    let depthwise = !spread.readers.is_empty()
-        && spread.readers.iter().all(|reader| reader.conv.groups > 1 && reader.conv.groups == shape.channels);
-    let norm = matches!(made.operator, Operator::Norm(_));
-    let free = spread.members.len() == 1 && !powers_of_two && (norm || depthwise);
-    let worth = if depthwise { 1.0 } else { if powers_of_two { WORTH_TABLES } else { WORTH } };
+    let depthwise =
+        spread.readers.iter().all(|reader| reader.conv.groups > 1 && reader.conv.groups == shape.channels);
+    let free = depthwise || (spread.members.len() == 1 && matches!(made.operator, Operator::Norm(_)));
+    let worth = match (powers_of_two, depthwise) {
+        (true, _) => WORTH_TABLES,
+        (false, true) => 1.0,
+        (false, false) => WORTH,
+    };
     let (factors, range) = factors(&ranges, powers_of_two, &spread.readers, worth)?;
     Some(Group { members: spread.members, factors, powers_of_two, free, convolution, range })
 }
