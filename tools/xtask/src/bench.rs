@@ -14,7 +14,7 @@ use ocelli_machines::{MACHINES, Machine, elf, machine};
 use serde::Serialize;
 
 use crate::cli::Cli;
-use crate::networks::{NETWORKS, Network};
+use crate::networks::{Network, networks};
 use crate::repository::output;
 use crate::setup;
 
@@ -34,24 +34,29 @@ pub struct Arguments {
 
 /// A network on a machine.
 #[derive(Serialize)]
-struct Row {
+pub struct Row {
     model: &'static str,
     target: &'static str,
     numerics: &'static str,
     /// Of one inference.
-    instructions: u64,
-    macs: u32,
-    arena_bytes: u64,
-    stack_bytes: u64,
+    pub instructions: u64,
+    /// Multiply-accumulate operations of one inference.
+    pub macs: u32,
+    /// Bytes of the arena.
+    pub arena_bytes: u64,
+    /// The most bytes of stack in use.
+    pub stack_bytes: u64,
     /// Flash of an image with the model compiled in, without the model.
-    code_bytes: u64,
+    pub code_bytes: u64,
     /// Weights, tables and per-channel parameters.
-    weight_bytes: usize,
+    pub weight_bytes: usize,
+    /// The whole packed file.
+    pub model_bytes: usize,
 }
 
 /// The names of networks, each once: a network may be there int8 and float.
 fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> = NETWORKS.iter().map(|network| network.name).collect();
+    let mut names: Vec<_> = networks().map(|network| network.name).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -73,7 +78,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     };
     let mut rows = Vec::new();
     let mut skipped = Vec::new();
-    let networks: Vec<&Network> = NETWORKS.iter().filter(chosen).collect();
+    let networks: Vec<&Network> = networks().filter(chosen).collect();
     for (position, network) in networks.iter().enumerate() {
         let (name, numerics) = (network.name, network.numerics);
         if let Some(missing) = network.missing_file() {
@@ -106,7 +111,8 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Result<Row> {
+/// Measures a packed network on a machine.
+pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Result<Row> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let mut memory = vec![0; bytes.len() + ALIGNMENT];
     let start = memory.as_ptr().align_offset(ALIGNMENT);
@@ -127,6 +133,7 @@ fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Result<
         stack_bytes: report.stack_bytes,
         code_bytes: elf::read(&image)?.flash_bytes.saturating_sub(bytes.len() as u64),
         weight_bytes: model.weight_bytes(),
+        model_bytes: bytes.len(),
     })
 }
 

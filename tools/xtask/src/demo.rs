@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a float MobileNetV2 becomes int8 and classifies held-out pictures on a Cortex-M4 in QEMU.
+//! `cargo xtask demo`: a float MobileNetV2 and a float MobileViT become int8 and classify held-out pictures on a Cortex-M4 in QEMU.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use ocelli_machines::{elf, machine};
 use serde::Deserialize;
 
 use crate::cli::Cli;
-use crate::networks::OWN;
+use crate::networks::{DIGITS, Own};
 use crate::repository::{output, run};
 use crate::setup;
 
@@ -52,20 +52,26 @@ pub fn demo() -> Result<()> {
     let folder = Path::new("target/demo");
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
 
-    println!("\nA float MobileNetV2 becomes int8, calibrated on 200 pictures of handwritten digits\n");
-    let packed = folder.join(OWN.packed_name());
-    run(&mut OWN.quantize(&cli, &packed))?;
+    DIGITS.iter().try_for_each(|own| show(&cli, folder, own))
+}
+
+/// Shows the way of one network.
+fn show(cli: &Cli, folder: &Path, own: &Own) -> Result<()> {
+    let network = &own.network;
+    println!("\nThe float network {} becomes int8, calibrated on 200 pictures of handwritten digits\n", network.file);
+    let packed = folder.join(network.packed_name());
+    run(&mut network.quantize(cli, &packed))?;
     let pictures = pictures()?;
     println!("\n{} held-out pictures on the host, float and int8\n", pictures.len());
-    run(cli.command(&["eval"]).arg(&packed).args(["--float", OWN.file, "--data", PICTURES]).args(OWN.data))?;
+    run(&mut own.evaluate(cli, &packed))?;
 
     let machine = machine(MACHINE).context("the table has it")?;
     println!(
         "\nThe same pictures on a {} in QEMU ({}), with a firmware image on bare metal\n",
         machine.core, machine.board
     );
-    let host = run_on(&cli, "host", &packed, &pictures)?;
-    let board = run_on(&cli, &format!("qemu:{MACHINE}"), &packed, &pictures)?;
+    let host = run_on(cli, "host", &packed, &pictures)?;
+    let board = run_on(cli, &format!("qemu:{MACHINE}"), &packed, &pictures)?;
 
     let mut right = 0;
     for (position, (picture, answer)) in pictures.iter().zip(&board.answers).enumerate() {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cards;
 mod cli;
 mod demo;
 mod networks;
@@ -28,10 +29,12 @@ enum Command {
     /// Install what firmware needs: the Rust targets and QEMU. The other commands do this by themselves.
     #[command(after_help = setup::HELP)]
     Setup,
-    /// Quantize a float network, run it on a Cortex-M4 in QEMU, and show its classes, accuracy and costs.
+    /// Quantize two float networks, run them on a Cortex-M4 in QEMU, and show their classes, accuracy and costs.
     Demo,
     /// Measure networks on the machines: instructions, memory and code.
     Bench(bench::Arguments),
+    /// Measure this repository's networks, float and int8, and write the figures into their model cards.
+    Cards,
     /// Run every check: formatting, clippy, host tests, documentation, and the firmware on every machine.
     Test,
 }
@@ -55,6 +58,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Setup => setup::run()?,
         Command::Demo => demo::demo()?,
         Command::Bench(arguments) => bench::bench(&arguments)?,
+        Command::Cards => cards::cards()?,
         Command::Test => return Ok(test::test()),
     }
     Ok(true)

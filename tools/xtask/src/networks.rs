@@ -20,18 +20,75 @@ pub struct Network {
     pub data: &'static [&'static str],
 }
 
-/// This project's own network, with its data in the repository.
-pub const OWN: Network = Network {
-    name: "mobilenet_v2",
-    numerics: "q32",
-    file: "models/digits/mobilenet_v2_digits.onnx",
-    calibration: Some("models/digits/pictures/calibration"),
-    data: &["--preprocess", "symmetric", "--labels", "models/digits/labels.txt"],
+/// Labelled data to measure a network's accuracy on.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// Pictures, relative to the repository.
+    pub data: &'static [&'static str],
+    /// File of their classes; none where the folders are.
+    pub classes: Option<&'static str>,
+}
+
+/// A network of this repository, with what to measure it on.
+#[derive(Debug)]
+pub struct Own {
+    /// The network.
+    pub network: Network,
+    /// Pictures that chose nothing.
+    pub evaluation: Evaluation,
+}
+
+const HELD_OUT: Evaluation = Evaluation { data: &["models/digits/pictures/held-out"], classes: None };
+
+const CIFAR10_TEST: Evaluation = Evaluation {
+    data: &[
+        "../shared/data/cifar10/test_00.png",
+        "../shared/data/cifar10/test_01.png",
+        "../shared/data/cifar10/test_02.png",
+    ],
+    classes: Some("../shared/data/cifar10/test_labels.u8"),
 };
 
-/// Every network.
-pub const NETWORKS: &[Network] = &[
-    OWN,
+const fn digits(name: &'static str, file: &'static str) -> Own {
+    let network = float(
+        name,
+        file,
+        "models/digits/pictures/calibration",
+        &["--preprocess", "symmetric", "--labels", "models/digits/labels.txt"],
+    );
+    Own { network, evaluation: HELD_OUT }
+}
+
+const fn cifar10(name: &'static str, file: &'static str) -> Own {
+    let network = float(
+        name,
+        file,
+        "../shared/data/cifar10/train_first500_lossless.png",
+        // (pixel - 128) / 64
+        &["--tile", "32,32", "--preprocess", "0.015625,-2"],
+    );
+    Own { network, evaluation: CIFAR10_TEST }
+}
+
+/// The networks for handwritten digits, whose data is in the repository.
+pub const DIGITS: &[Own] = &[
+    digits("digits_mobilenet_v2", "models/digits/mobilenet_v2_digits.onnx"),
+    digits("digits_mobilevit", "models/digits/mobilevit_digits.onnx"),
+];
+
+/// The networks for CIFAR-10, whose data may be beside the repository.
+pub const CIFAR10: &[Own] = &[
+    cifar10("mobilenet_v2", "models/cifar10/mobilenet_v2_cifar10.onnx"),
+    cifar10("mobilevit", "models/cifar10/mobilevit_cifar10.onnx"),
+];
+
+/// Every network, this repository's first.
+pub fn networks() -> impl Iterator<Item = &'static Network> {
+    DIGITS.iter().chain(CIFAR10).map(|own| &own.network).chain(OTHERS)
+}
+
+/// Networks beside the repository.
+const OTHERS: &[Network] = &[
     int8("vww", "../shared/models/mlperf-tiny/vww_96_int8.tflite"),
     float(
         "vww",
@@ -53,6 +110,12 @@ pub const NETWORKS: &[Network] = &[
         "../shared/models/mlperf-tiny/pretrainedResnet.tflite",
         "../shared/data/cifar10/train_first500_lossless.png",
         &["--tile", "32,32", "--preprocess", "raw"],
+    ),
+    float(
+        "mobilenet_v2_0.35_96",
+        "../shared/models/cifar10/mobilenet_v2_0.35_96_cifar10_float.nchw.onnx",
+        "../shared/data/cifar10/train_first500_lossless.png",
+        &["--tile", "32,32", "--preprocess", "symmetric"],
     ),
     int8("ad", "../shared/models/mlperf-tiny/ad01_int8.tflite"),
 ];
@@ -88,6 +151,25 @@ impl Network {
             command.args(["--calibrate", calibration]);
         }
         command.args(self.data).arg("--output").arg(packed);
+        command
+    }
+}
+
+impl Own {
+    /// The first of its files and data that is not here.
+    pub fn missing_file(&self) -> Option<&'static str> {
+        let data = self.evaluation.data.iter().copied().chain(self.evaluation.classes);
+        self.network.missing_file().or_else(|| data.into_iter().find(|file| !Path::new(file).exists()))
+    }
+
+    /// The command that compares the packed model with the float network.
+    pub fn evaluate(&self, cli: &Cli, packed: &Path) -> Command {
+        let mut command = cli.command(&["eval"]);
+        command.arg(packed).args(["--float", self.network.file, "--data"]).args(self.evaluation.data);
+        if let Some(classes) = self.evaluation.classes {
+            command.args(["--classes", classes]);
+        }
+        command.args(self.network.data);
         command
     }
 }
