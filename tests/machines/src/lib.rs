@@ -103,6 +103,27 @@ pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
     packed(path, &quantized.graph)
 }
 
+/// This repository's networks, quantized.
+///
+/// # Panics
+/// If one is not there or cannot be quantized.
+pub fn own_networks() -> &'static [PackedModel] {
+    static MODELS: OnceLock<Vec<PackedModel>> = OnceLock::new();
+    MODELS.get_or_init(|| {
+        let files = [
+            "digits/mobilenet_v2_digits",
+            "digits/mobilevit_digits",
+            "cifar10/mobilenet_v2_cifar10",
+            "cifar10/mobilevit_cifar10",
+        ];
+        let quantized = |file: &str| {
+            let path = root().join(format!("models/{file}.onnx"));
+            quantize_float(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        files.into_iter().map(quantized).collect()
+    })
+}
+
 /// Reads and simplifies a network, as the command does.
 fn load(path: &Path) -> Result<Imported, String> {
     let mut network = import::load(path).map_err(|error| error.to_string())?;

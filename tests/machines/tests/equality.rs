@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ocelli_machine_tests::{PackedModel, import_int8, quantize_float, root, single_operators};
+use ocelli_machine_tests::{PackedModel, import_int8, own_networks, root, single_operators};
 use ocelli_machines::machine;
 use ocelli_machines::qemu::Runner;
 
@@ -31,9 +31,7 @@ fn equals_host(name: &str) {
         Runner::new(machine(name).expect("the table has it")).unwrap_or_else(|error| panic!("{error}"));
     let mut different = differences(&runner, single_operators(), 2);
 
-    let digits = root().join("models/digits/mobilenet_v2_digits.onnx");
-    let digits = quantize_float(&digits).unwrap_or_else(|error| panic!("{error}"));
-    different.extend(differences(&runner, &[digits], 4));
+    different.extend(differences(&runner, own_networks(), 2));
 
     let shared = root().join("../shared/models");
     if shared.is_dir() {

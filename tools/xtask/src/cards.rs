@@ -40,7 +40,8 @@ pub fn cards() -> Result<()> {
         let path = Path::new(card);
         let text = std::fs::read_to_string(path).with_context(|| card.to_owned())?;
         let partial = path.with_extension("partial");
-        std::fs::write(&partial, replaced(card, &text, &table(&columns))?).with_context(|| card.to_owned())?;
+        std::fs::write(&partial, replaced(card, &text, &table(&columns))?)
+            .with_context(|| card.to_owned())?;
         std::fs::rename(&partial, path).with_context(|| card.to_owned())?;
         println!("{card}");
     }
@@ -57,7 +58,8 @@ fn column(cli: &Cli, own: &Own) -> Result<Vec<(String, String)>> {
     output(&mut network.quantize(cli, &packed))?;
     eprintln!("evaluating {}", network.file);
     let printed = output(own.evaluate(cli, &packed).arg("--json"))?;
-    let accuracy: Accuracy = serde_json::from_str(&printed).context("`ocelli eval` printed something else")?;
+    let accuracy: Accuracy =
+        serde_json::from_str(&printed).context("`ocelli eval` printed something else")?;
     let mut rows = Vec::new();
     for machine in MACHINES {
         eprintln!("measuring {} on {}", network.file, machine.name);

@@ -58,7 +58,10 @@ pub fn demo() -> Result<()> {
 /// Shows the way of one network.
 fn show(cli: &Cli, folder: &Path, own: &Own) -> Result<()> {
     let network = &own.network;
-    println!("\nThe float network {} becomes int8, calibrated on 200 pictures of handwritten digits\n", network.file);
+    println!(
+        "\nThe float network {} becomes int8, calibrated on 200 pictures of handwritten digits\n",
+        network.file
+    );
     let packed = folder.join(network.packed_name());
     run(&mut network.quantize(cli, &packed))?;
     let pictures = pictures()?;
