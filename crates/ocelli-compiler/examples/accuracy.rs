@@ -1,6 +1,7 @@
 //! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|PERCENT] [no-correction] [nearest]`.
 //!
-//! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; `digits` is this repository's own model and needs none.
+//! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; what is not there is looked up in this repository's `models`. The
+//! networks for digits need nothing else.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -41,6 +42,36 @@ const CASES: &[Case] = &[
         labels: None,
         preprocessing: "symmetric",
         tile: None,
+        numbered: false,
+    },
+    Case {
+        name: "digits_mobilevit",
+        model: "digits/mobilevit_digits.onnx",
+        calibration: &["digits/pictures/calibration"],
+        data: &["digits/pictures/held-out"],
+        labels: None,
+        preprocessing: "symmetric",
+        tile: None,
+        numbered: false,
+    },
+    Case {
+        name: "cifar10_mobilenet_v2",
+        model: "cifar10/mobilenet_v2_cifar10.onnx",
+        calibration: &["data/cifar10/train_first500_lossless.png"],
+        data: CIFAR10,
+        labels: Some("data/cifar10/test_labels.u8"),
+        preprocessing: "0.015625,-2",
+        tile: Some([32, 32]),
+        numbered: false,
+    },
+    Case {
+        name: "cifar10_mobilevit",
+        model: "cifar10/mobilevit_cifar10.onnx",
+        calibration: &["data/cifar10/train_first500_lossless.png"],
+        data: CIFAR10,
+        labels: Some("data/cifar10/test_labels.u8"),
+        preprocessing: "0.015625,-2",
+        tile: Some([32, 32]),
         numbered: false,
     },
     Case {
@@ -146,9 +177,7 @@ fn main() -> Result<(), Failure> {
         if one != wanted(case.name) {
             continue;
         }
-        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-        let folder = if case.name == "digits" { &own } else { &folder };
-        if let Err(error) = run(case, folder, &options, wanted("layers")) {
+        if let Err(error) = run(case, &folder, &options, wanted("layers")) {
             println!("| {} | {error} |", case.name);
         }
     }
@@ -156,8 +185,11 @@ fn main() -> Result<(), Failure> {
 }
 
 fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<(), Failure> {
-    let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(|name| folder.join(name)).collect() };
-    let mut graph = import::load(&folder.join(case.model))?.graph;
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let path =
+        |name: &str| Some(folder.join(name)).filter(|path| path.exists()).unwrap_or_else(|| own.join(name));
+    let paths = |names: &[&str]| -> Vec<PathBuf> { names.iter().map(|name| path(name)).collect() };
+    let mut graph = import::load(&path(case.model))?.graph;
     simplify(&mut graph);
     let shape = graph.tensor(graph.inputs[0]).shape;
     let preprocessing: Preprocessing = case.preprocessing.parse()?;
@@ -174,7 +206,7 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
     let calibration =
         Dataset::open(&calibration, shape, &DataOptions { labels: None, ..data_options.clone() })?;
     if let Some(labels) = case.labels {
-        data_options.labels = Some(folder.join(labels));
+        data_options.labels = Some(path(labels));
     }
     let data = Dataset::open(&data, shape, &data_options)?;
 
