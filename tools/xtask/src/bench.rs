@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what networks take on the machines.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -46,8 +46,8 @@ pub struct Row {
     pub arena_bytes: u64,
     /// The most bytes of stack in use.
     pub stack_bytes: u64,
-    /// Flash of an image with the model compiled in, without the model.
-    pub code_bytes: u64,
+    /// Flash of an image with the model compiled in, without the model; `None` where the machine's code memory cannot hold the model.
+    pub code_bytes: Option<u64>,
     /// Weights, tables and per-channel parameters.
     pub weight_bytes: usize,
     /// The whole packed file.
@@ -61,6 +61,9 @@ fn names() -> Vec<&'static str> {
     names.dedup();
     names
 }
+
+/// More than any image without its model takes.
+const LARGEST_CODE: u64 = 128 << 10;
 
 /// An inference takes seconds even where it is slow.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -122,7 +125,12 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
 
     let input: Vec<u8> = test_bytes(1).take(model.input().len()).map(i8::cast_unsigned).collect();
     let report = Runner::new(machine)?.run(&bytes, &input, LIMIT)?.report;
-    let image: PathBuf = firmware::build(machine, Image::Embedded(file))?;
+    let code_bytes = if bytes.len() as u64 + LARGEST_CODE > u64::from(machine.code.length) {
+        None
+    } else {
+        let image = firmware::build(machine, Image::Embedded(file))?;
+        Some(elf::read(&image)?.flash_bytes.saturating_sub(bytes.len() as u64))
+    };
     Ok(Row {
         model: network.name,
         target: machine.name,
@@ -131,7 +139,7 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
         macs: model.macs(),
         arena_bytes: report.arena_bytes,
         stack_bytes: report.stack_bytes,
-        code_bytes: elf::read(&image)?.flash_bytes.saturating_sub(bytes.len() as u64),
+        code_bytes,
         weight_bytes: model.weight_bytes(),
         model_bytes: bytes.len(),
     })
@@ -162,7 +170,7 @@ fn table(rows: &[Row]) -> Table {
             format!("{:.2}", row.instructions as f64 / f64::from(row.macs.max(1))),
             row.arena_bytes.to_string(),
             row.stack_bytes.to_string(),
-            row.code_bytes.to_string(),
+            row.code_bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
             row.weight_bytes.to_string(),
         ]);
     }

@@ -67,6 +67,7 @@ fn column(cli: &Cli, own: &Own) -> Result<Vec<(String, String)>> {
     }
     let on = |name: &str| rows.iter().find(|(machine, _)| machine.name == name).map(|(_, row)| row);
     let m4: &Row = on("m4").context("the table of machines has it")?;
+    let code_bytes = m4.code_bytes.context("the network fits its code memory")?;
     let file = network.file.rsplit('/').next().unwrap_or(network.file);
     let mut column = vec![
         ("network".to_owned(), format!("`{file}`")),
@@ -87,7 +88,7 @@ fn column(cli: &Cli, own: &Own) -> Result<Vec<(String, String)>> {
         ("weights and tables, bytes".to_owned(), grouped(m4.weight_bytes as u64)),
         ("arena, bytes".to_owned(), grouped(m4.arena_bytes)),
         ("stack on a Cortex-M4, bytes".to_owned(), grouped(m4.stack_bytes)),
-        ("flash on a Cortex-M4, bytes".to_owned(), grouped(m4.code_bytes + m4.model_bytes as u64)),
+        ("flash on a Cortex-M4, bytes".to_owned(), grouped(code_bytes + m4.model_bytes as u64)),
     ];
     for (machine, row) in &rows {
         column.push((format!("instructions, {}", machine.core), grouped(row.instructions)));
