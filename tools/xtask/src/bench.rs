@@ -63,7 +63,7 @@ fn names() -> Vec<&'static str> {
 }
 
 /// More than any image without its model takes.
-const LARGEST_CODE: u64 = 128 << 10;
+const LARGEST_CODE: u64 = 48 << 10;
 
 /// An inference takes seconds even where it is slow.
 const LIMIT: Duration = Duration::from_secs(600);
