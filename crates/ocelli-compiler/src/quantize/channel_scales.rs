@@ -34,7 +34,7 @@ const ADAPTIVE_ROUNDING: f64 = 0.4;
 
 /// Tensors of common factors.
 pub(super) struct Group {
-    /// What the first member's maker, the rest of the members follow from it.
+    /// The first is made by a convolution, a norm or a function of one value; to the others its factors spread.
     pub members: Vec<TensorId>,
     /// The factor of each channel, but for the limits of the convolution that makes it.
     pub factors: Vec<f64>,
