@@ -33,47 +33,33 @@ struct Case {
 const CIFAR10: &[&str] =
     &["data/cifar10/test_00.png", "data/cifar10/test_01.png", "data/cifar10/test_02.png"];
 
+const DIGITS: Case = Case {
+    name: "digits",
+    model: "digits/mobilenet_v2_digits.onnx",
+    calibration: &["digits/pictures/calibration"],
+    data: &["digits/pictures/held-out"],
+    labels: None,
+    preprocessing: "symmetric",
+    tile: None,
+    numbered: false,
+};
+
+const CIFAR10_MOBILENET_V2: Case = Case {
+    name: "cifar10_mobilenet_v2",
+    model: "cifar10/mobilenet_v2_cifar10.onnx",
+    calibration: &["data/cifar10/train_first500_lossless.png"],
+    data: CIFAR10,
+    labels: Some("data/cifar10/test_labels.u8"),
+    preprocessing: "0.015625,-2",
+    tile: Some([32, 32]),
+    numbered: false,
+};
+
 const CASES: &[Case] = &[
-    Case {
-        name: "digits",
-        model: "digits/mobilenet_v2_digits.onnx",
-        calibration: &["digits/pictures/calibration"],
-        data: &["digits/pictures/held-out"],
-        labels: None,
-        preprocessing: "symmetric",
-        tile: None,
-        numbered: false,
-    },
-    Case {
-        name: "digits_mobilevit",
-        model: "digits/mobilevit_digits.onnx",
-        calibration: &["digits/pictures/calibration"],
-        data: &["digits/pictures/held-out"],
-        labels: None,
-        preprocessing: "symmetric",
-        tile: None,
-        numbered: false,
-    },
-    Case {
-        name: "cifar10_mobilenet_v2",
-        model: "cifar10/mobilenet_v2_cifar10.onnx",
-        calibration: &["data/cifar10/train_first500_lossless.png"],
-        data: CIFAR10,
-        labels: Some("data/cifar10/test_labels.u8"),
-        preprocessing: "0.015625,-2",
-        tile: Some([32, 32]),
-        numbered: false,
-    },
-    Case {
-        name: "cifar10_mobilevit",
-        model: "cifar10/mobilevit_cifar10.onnx",
-        calibration: &["data/cifar10/train_first500_lossless.png"],
-        data: CIFAR10,
-        labels: Some("data/cifar10/test_labels.u8"),
-        preprocessing: "0.015625,-2",
-        tile: Some([32, 32]),
-        numbered: false,
-    },
+    DIGITS,
+    Case { name: "digits_mobilevit", model: "digits/mobilevit_digits.onnx", ..DIGITS },
+    CIFAR10_MOBILENET_V2,
+    Case { name: "cifar10_mobilevit", model: "cifar10/mobilevit_cifar10.onnx", ..CIFAR10_MOBILENET_V2 },
     Case {
         name: "vww",
         model: "models/mlperf-tiny/vww_96_float.nchw.onnx",

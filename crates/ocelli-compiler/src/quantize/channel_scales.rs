@@ -138,11 +138,9 @@ fn spread(
     let mut next = 0;
     while let Some(&member) = members.get(next) {
         next += 1;
-        let class = prepared.class[member.0];
-        let alone = prepared.class.iter().filter(|&&other| other == class).count() == 1;
         if taken.contains(&member)
-            || !alone
-            || prepared.pinned[class.0].is_some()
+            || prepared.shares_scale(member)
+            || prepared.pinned[prepared.class[member.0].0].is_some()
             || graph.outputs.contains(&member)
         {
             return None;
@@ -212,10 +210,8 @@ fn factors(
         return None;
     }
     let factors = |exponent: f64| -> Vec<f64> {
-        let factor = |&step: &f64| {
-            let factor = (largest / step).powf(exponent).min(LARGEST_FACTOR);
-            if powers_of_two { factor.log2().floor().exp2() } else { factor }
-        };
+        let factor =
+            |&step: &f64| allowed((largest / step).powf(exponent).min(LARGEST_FACTOR), powers_of_two);
         steps.iter().map(factor).collect()
     };
     let cost = |factors: &[f64]| {
@@ -227,6 +223,11 @@ fn factors(
     let best = [0.25, 0.5, 0.75, 1.0].map(factors).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     let range = [-(largest * (255.0 - above)) as f32, (largest * above) as f32];
     (without > cost(&best) * worth).then_some((best, range))
+}
+
+/// The factor itself, or the power of two at or below it.
+fn allowed(factor: f64, powers_of_two: bool) -> f64 {
+    if powers_of_two { factor.log2().floor().exp2() } else { factor }
 }
 
 /// The steps that channels of these ranges need with `above` steps above the zero point and `255 - above` below.
@@ -284,8 +285,7 @@ impl Group {
         let limited = |(&factor, scale): (&f64, &f64)| {
             // The convolution's multiplier must stay in bounds; with a factor of 1 it does.
             let most = LARGEST_RATIO * f64::from(own.scale) / (f64::from(of(*input).scale) * scale);
-            let factor = factor.min(most).max(1.0);
-            if self.powers_of_two { factor.log2().floor().exp2() } else { factor }
+            allowed(factor.min(most).max(1.0), self.powers_of_two)
         };
         self.factors.iter().zip(scales).map(limited).collect()
     }

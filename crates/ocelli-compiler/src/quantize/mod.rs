@@ -243,9 +243,7 @@ impl Sources<'_> {
             let Some(tensor) = activations::lost_clip(&prepared, &scales.quantizations) else {
                 return Ok(Scaled { prepared, scales });
             };
-            let class = prepared.class[tensor.0];
-            let shared = prepared.class.iter().filter(|&&other| other == class).count() > 1;
-            if !shared || !refusals.split.insert(tensor) {
+            if !prepared.shares_scale(tensor) || !refusals.split.insert(tensor) {
                 refusals.unfused.insert(tensor);
             }
         }

@@ -205,6 +205,12 @@ fn requantize(name: &str, input: TensorId, output: TensorId) -> Node {
 }
 
 impl Prepared {
+    /// Whether other tensors have this one's scale and zero point, too.
+    pub fn shares_scale(&self, id: TensorId) -> bool {
+        let class = self.class[id.0];
+        self.class.iter().filter(|&&other| other == class).count() > 1
+    }
+
     /// The tensor that stands for all of the same scale.
     fn root(&self, mut id: TensorId) -> TensorId {
         while self.class[id.0] != id {

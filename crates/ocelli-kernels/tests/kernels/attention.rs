@@ -318,11 +318,6 @@ fn is_within_a_decibel_of_softmax_in_float() {
 
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
-    let shape = |height: usize, width: usize, channels: usize| Feature {
-        values: vec![1; height * width * channels],
-        shape: [height, width, channels],
-        zero_point: 0,
-    };
     let parameters = Parameters {
         heads: 2,
         patches: [[1, 1]; 2],
@@ -337,12 +332,12 @@ fn shapes_that_do_not_fit_are_refused() {
         let maps = maps.map(Feature::whole);
         parameters.kernel(0).row(maps.each_ref(), 0, &mut [0; 12], &mut scratch)
     };
-    let (query, key) = (shape(1, 3, 4), shape(2, 2, 4));
+    let (query, key) = (Feature::ones(1, 3, 4), Feature::ones(2, 2, 4));
     let fitting = scratch_bytes(4, 2);
     assert_eq!(row(&parameters, [&query, &key, &key], fitting), Some(()));
     assert_eq!(row(&parameters, [&query, &key, &key], fitting - 4), None);
-    assert_eq!(row(&parameters, [&query, &shape(2, 2, 6), &key], fitting), None);
-    assert_eq!(row(&parameters, [&query, &key, &shape(2, 3, 4)], fitting), None);
+    assert_eq!(row(&parameters, [&query, &Feature::ones(2, 2, 6), &key], fitting), None);
+    assert_eq!(row(&parameters, [&query, &key, &Feature::ones(2, 3, 4)], fitting), None);
     let changed = |change: fn(&mut Parameters)| {
         let mut parameters = parameters.clone();
         change(&mut parameters);

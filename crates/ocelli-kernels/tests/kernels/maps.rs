@@ -15,6 +15,11 @@ pub struct Feature {
 }
 
 impl Feature {
+    /// A map of ones.
+    pub fn ones(height: usize, width: usize, channels: usize) -> Self {
+        Self { values: vec![1; height * width * channels], shape: [height, width, channels], zero_point: 0 }
+    }
+
     /// The value at a coordinate that may lie outside the map.
     pub fn at(&self, y: i64, x: i64, channel: usize) -> Option<i8> {
         let [height, width, channels] = self.shape;

@@ -130,18 +130,13 @@ fn is_near_softmax_in_float() {
 
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
-    let shape = |height: usize, width: usize, channels: usize| Feature {
-        values: vec![1; height * width * channels],
-        shape: [height, width, channels],
-        zero_point: 0,
-    };
     let exponentials = exponentials(0.1, 100.0);
     let channel = Q32Channel { bias: 0, multiplier: 1 };
     let apply = |patch: [usize; 2], maps: [&Feature; 3], output: usize, scratch: usize| {
         let kernel = SeparableAttention { patch, exponentials: &exponentials, channel: &channel };
         kernel.apply(maps.map(Feature::whole).each_ref(), &mut vec![0; output], &mut vec![0; scratch])
     };
-    let (scores, key) = (shape(2, 4, 1), shape(2, 4, 3));
+    let (scores, key) = (Feature::ones(2, 4, 1), Feature::ones(2, 4, 3));
     let fitting = scratch_bytes(4, 3);
     assert_eq!(apply([1, 2], [&scores, &key, &key], 24, fitting), Some(()));
     assert_eq!(apply([1, 2], [&scores, &key, &key], 24, fitting - 4), None);
@@ -149,5 +144,5 @@ fn shapes_that_do_not_fit_are_refused() {
     assert_eq!(apply([0, 2], [&scores, &key, &key], 24, 1000), None);
     assert_eq!(apply([1, 3], [&scores, &key, &key], 24, 1000), None);
     assert_eq!(apply([1, 2], [&key, &key, &key], 24, 1000), None);
-    assert_eq!(apply([1, 2], [&scores, &key, &shape(2, 4, 4)], 32, 1000), None);
+    assert_eq!(apply([1, 2], [&scores, &key, &Feature::ones(2, 4, 4)], 32, 1000), None);
 }
