@@ -7,8 +7,10 @@
 //! - A kernel never panics and never reads out of bounds: it returns `None` where slices and shapes do not fit together.
 //! - Accumulators are `i32` and wrap; the packer proves that they do not.
 #![no_std]
-#![forbid(unsafe_code)]
+// Only `arch` has unsafe code: calls of assembly.
+#![deny(unsafe_code)]
 
+pub mod arch;
 pub mod attention;
 pub mod conv;
 pub mod depthwise;
@@ -25,4 +27,4 @@ mod sequence;
 pub mod softmax;
 
 pub use map::{Map, Window};
-pub use requantize::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel, TfLiteFullyConnected};
+pub use requantize::{Q32, Q32Channel, Requantize, Rule, TfLite, TfLiteChannel, TfLiteFullyConnected};

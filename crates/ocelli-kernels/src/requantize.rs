@@ -14,6 +14,46 @@ pub trait Requantize {
     fn finish(&self, channel: &Self::Channel, accumulator: i32) -> i8;
 }
 
+/// A rule that architectures have kernels for.
+pub trait Rule: Requantize<Channel: FromBytes + KnownLayout + Immutable> + Copy {
+    /// How a channel's parameters look in common form; what is not there is 0.
+    fn common(channel: &Self::Channel) -> TfLiteChannel;
+
+    /// [`TfLite`], or `None` under [`Q32`].
+    fn tflite(&self) -> Option<TfLite>;
+
+    /// Whether it is [`TfLite`].
+    const TFLITE: bool;
+}
+
+impl Rule for Q32 {
+    const TFLITE: bool = false;
+
+    #[inline]
+    fn common(channel: &Q32Channel) -> TfLiteChannel {
+        TfLiteChannel { bias: channel.bias, multiplier: channel.multiplier, shift: 0 }
+    }
+
+    #[inline]
+    fn tflite(&self) -> Option<TfLite> {
+        None
+    }
+}
+
+impl Rule for TfLite {
+    const TFLITE: bool = true;
+
+    #[inline]
+    fn common(channel: &TfLiteChannel) -> TfLiteChannel {
+        *channel
+    }
+
+    #[inline]
+    fn tflite(&self) -> Option<TfLite> {
+        Some(*self)
+    }
+}
+
 /// The rule of models quantized by Ocelli: `sat8((accumulator * multiplier + 2^31) >> 32)`, one rounding.
 ///
 /// The output's zero point is part of the bias; activations that clip are the saturation.
