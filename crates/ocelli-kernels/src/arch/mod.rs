@@ -7,6 +7,8 @@
 //! Every architecture compiles everywhere: where a build has not its instructions, a model in plain Rust reads the same layout, so that the
 //! host runs any packed model.
 
+pub mod dsp;
+
 use crate::attention::{self, Attention};
 use crate::elementwise::{self, Add, AddTfLite, Mul};
 use crate::norm::Norm;
