@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: [u8; 8] = *b"OCELLI\x1a\n";
 
 /// The one format version that is read and written. Any change of layout or meaning raises it; new operator codes do not.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Alignment of the file in memory and of its sections in the file, bytes.
 pub const ALIGNMENT: usize = 16;
@@ -37,10 +37,10 @@ pub struct Header {
     pub file_bytes: u32,
     /// CRC-32 (ISO-HDLC, as zip and PNG use) of the whole file but for these four bytes.
     pub checksum: u32,
-    /// The [operators](crate::operator) in use, a bit each.
-    pub operators: u32,
     /// Bytes that all tensors need that are not constant.
     pub arena_bytes: u32,
+    /// The [operators](crate::operator) in use, a bit each.
+    pub operators: u64,
     /// Multiply-accumulate operations an inference, for reports.
     pub macs: u32,
     /// [`TensorInfo`](crate::TensorInfo) records.
@@ -60,7 +60,7 @@ pub struct Header {
     /// Tensor index of the output.
     pub output: u16,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 const _: () = assert!(size_of::<Header>() == 96);
@@ -68,33 +68,46 @@ const _: () = assert!(size_of::<Header>() == 96);
 impl Header {
     /// Where the checksum lies.
     pub(crate) const CHECKSUM: core::ops::Range<usize> = 16..20;
-    /// Where `operators` lies.
-    pub(crate) const OPERATORS: usize = 20;
+    /// Where `target` lies.
+    pub(crate) const TARGET: usize = 10;
     /// Where `arena_bytes` lies.
-    pub(crate) const ARENA_BYTES: usize = 24;
+    pub(crate) const ARENA_BYTES: usize = 20;
+    /// Where `operators` lies.
+    pub(crate) const OPERATORS: usize = 24;
 }
 
-/// What the layout of weights and maps is made for.
+/// The instruction set whose kernels run a model: packed convolutions have parameters in its layout. Maps are the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Target {
-    /// Plain layouts that every engine runs.
+    /// Plain layouts and kernels without assembly, for any core.
     Portable = 0,
-    /// Cortex-M4, M7 and M33 with DSP instructions: reserved.
+    /// DSP instructions: Cortex-M4, M7 and M33.
     Dsp = 1,
-    /// Cortex-M55 and M85 with Helium: reserved.
+    /// Helium, the vectors of Cortex-M55 and M85.
     Helium = 2,
+    /// Cortex-M3.
+    Armv7m = 3,
+    /// Cortex-M0 and M0+.
+    Armv6m = 4,
+    /// 32-bit RISC-V with multiplication.
+    Rv32 = 5,
 }
 
 impl Target {
+    /// All targets, by code.
+    pub const ALL: [Self; 6] =
+        [Self::Portable, Self::Dsp, Self::Helium, Self::Armv7m, Self::Armv6m, Self::Rv32];
+
     /// The target of a code in the header.
     pub const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::Portable),
-            1 => Some(Self::Dsp),
-            2 => Some(Self::Helium),
-            _ => None,
-        }
+        let code = code as usize;
+        if code < Self::ALL.len() { Some(Self::ALL[code]) } else { None }
+    }
+
+    /// Its bit in a mask of [operators](crate::operator), whose top eight bits are a set of targets.
+    pub const fn bit(self) -> u64 {
+        1 << (56 + self as u32)
     }
 
     /// The name in messages and on the command line.
@@ -103,6 +116,9 @@ impl Target {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
             Self::Helium => "helium",
+            Self::Armv7m => "armv7m",
+            Self::Armv6m => "armv6m",
+            Self::Rv32 => "rv32",
         }
     }
 }

@@ -4,7 +4,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use zerocopy::FromBytes;
 
 use crate::header::{ALIGNMENT, Header, MAGIC, Numerics, Span, Target, VERSION};
-use crate::{ModelError, Steps, TensorInfo};
+use crate::{ModelError, Steps, TensorInfo, operator};
 
 static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
@@ -126,12 +126,12 @@ impl<'m> Model<'m> {
         self.header.macs
     }
 
-    /// The [operators](crate::operator) in use, a bit each.
-    pub fn operators(&self) -> u32 {
-        self.header.operators
+    /// The [operators](crate::operator) in use, a bit each, and the target's [bit](Target::bit).
+    pub fn operators(&self) -> u64 {
+        self.header.operators & operator::OPERATORS | self.target.bit()
     }
 
-    /// What the layout was made for.
+    /// Whose kernels run it.
     pub fn target(&self) -> Target {
         self.target
     }
@@ -297,9 +297,13 @@ impl IncludedModel {
         self.word(Header::ARENA_BYTES) as usize
     }
 
-    /// The operators in use, a bit each.
-    pub const fn operators(&self) -> u32 {
-        self.word(Header::OPERATORS)
+    /// The [operators](crate::operator) in use, a bit each, and the target's [bit](Target::bit).
+    pub const fn operators(&self) -> u64 {
+        let operators = self.word(Header::OPERATORS) as u64 | (self.word(Header::OPERATORS + 4) as u64) << 32;
+        match Target::from_code(self.bytes[Header::TARGET]) {
+            Some(target) => operators & operator::OPERATORS | target.bit(),
+            None => operators & operator::OPERATORS,
+        }
     }
 
     /// Length of the file.

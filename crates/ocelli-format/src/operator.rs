@@ -65,11 +65,23 @@ pub enum Operator {
     Slice = 25,
     /// [`ChannelTablesRecord`].
     ChannelTables = 26,
+    /// [`PackedConvRecord`].
+    PackedConv2dQ32 = 27,
+    /// [`PackedConvRecord`].
+    PackedConv2dTfLite = 28,
+    /// [`PackedConvRecord`].
+    PackedDepthwiseConv2dQ32 = 29,
+    /// [`PackedConvRecord`].
+    PackedDepthwiseConv2dTfLite = 30,
+    /// [`PackedSeparableConvRecord`].
+    PackedSeparableConv2dQ32 = 31,
+    /// [`PackedSeparableConvRecord`].
+    PackedSeparableConv2dTfLite = 32,
 }
 
 impl Operator {
     /// All operators, by code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 33] = [
         Self::Conv2dQ32,
         Self::Conv2dTfLite,
         Self::DepthwiseConv2dQ32,
@@ -97,6 +109,12 @@ impl Operator {
         Self::MatMulQ32,
         Self::Slice,
         Self::ChannelTables,
+        Self::PackedConv2dQ32,
+        Self::PackedConv2dTfLite,
+        Self::PackedDepthwiseConv2dQ32,
+        Self::PackedDepthwiseConv2dTfLite,
+        Self::PackedSeparableConv2dQ32,
+        Self::PackedSeparableConv2dTfLite,
     ];
 
     /// The operator of a code in a step.
@@ -105,15 +123,21 @@ impl Operator {
     }
 
     /// Its bit in a mask of operators.
-    pub const fn bit(self) -> u32 {
+    pub const fn bit(self) -> u64 {
         1 << self as u32
     }
 
     /// The name in tables and messages.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Conv2dQ32 | Self::Conv2dTfLite => "Conv2d",
-            Self::DepthwiseConv2dQ32 | Self::DepthwiseConv2dTfLite => "DepthwiseConv2d",
+            Self::Conv2dQ32 | Self::Conv2dTfLite | Self::PackedConv2dQ32 | Self::PackedConv2dTfLite => {
+                "Conv2d"
+            }
+            Self::DepthwiseConv2dQ32
+            | Self::DepthwiseConv2dTfLite
+            | Self::PackedDepthwiseConv2dQ32
+            | Self::PackedDepthwiseConv2dTfLite => "DepthwiseConv2d",
+            Self::PackedSeparableConv2dQ32 | Self::PackedSeparableConv2dTfLite => "SeparableConv2d",
             Self::AddQ32 | Self::AddTfLite => "Add",
             Self::MulQ32 | Self::MulTfLite => "Mul",
             Self::PReluQ32 | Self::PReluTfLite => "PReLU",
@@ -133,10 +157,18 @@ impl Operator {
             Self::Slice => "Slice",
         }
     }
+
+    /// Whether its parameters are in the layout of the model's target.
+    pub const fn is_packed(self) -> bool {
+        self as u32 >= Self::PackedConv2dQ32 as u32
+    }
 }
 
-/// The mask of every operator, for images that run any model.
-pub const ALL: u32 = (1 << Operator::ALL.len()) - 1;
+/// The mask of every operator.
+pub const OPERATORS: u64 = (1 << Operator::ALL.len()) - 1;
+
+/// The mask of every operator on every [target](crate::Target), for images that run any model.
+pub const ALL: u64 = OPERATORS | 0xff << 56;
 
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
@@ -163,6 +195,43 @@ records! {
         weights: u32,
         /// A `Q32Channel` or `TfLiteChannel` an output channel, at a multiple of 4.
         channels: u32,
+    }
+
+    /// A convolution of one group, or a depthwise one of one output channel an input channel, whose parameters are in the layout of the
+    /// model's target: one input and scratch.
+    PackedConvRecord {
+        /// The window.
+        window: Window,
+        /// Words (`u32`, at a multiple of 16) as the target's kernels take them.
+        packed: u32,
+        /// Lower bound of the output (`TfLite` alone).
+        min: i8,
+        /// Upper bound of the output (`TfLite` alone).
+        max: i8,
+        /// Zero.
+        reserved: [u8; 2],
+    }
+
+    /// A depthwise convolution, a table if there is one, and a 1x1 convolution as one layer: one input and scratch.
+    PackedSeparableConvRecord {
+        /// The window of the depthwise convolution.
+        window: Window,
+        /// Words (`u32`, at a multiple of 16) as the target's kernels take them.
+        packed: u32,
+        /// 256 `i8` between the convolutions, or [`PackedSeparableConvRecord::NO_TABLE`].
+        table: u32,
+        /// Bounds of the depthwise convolution's output (`TfLite` alone).
+        middle_min: i8,
+        /// The upper one.
+        middle_max: i8,
+        /// Zero point of the depthwise convolution's output.
+        middle_zero_point: i8,
+        /// Lower bound of the output (`TfLite` alone).
+        min: i8,
+        /// Upper bound of the output (`TfLite` alone).
+        max: i8,
+        /// Zero.
+        reserved: [u8; 3],
     }
 
     /// [`ocelli_kernels::elementwise::Add`]: two inputs.
@@ -387,6 +456,11 @@ impl AttentionQ32Record {
     pub const CAUSAL: u16 = 1;
     /// Flag: there is a bias.
     pub const BIAS: u16 = 2;
+}
+
+impl PackedSeparableConvRecord {
+    /// There is no table.
+    pub const NO_TABLE: u32 = u32::MAX;
 }
 
 impl NormQ32Record {

@@ -16,7 +16,7 @@ pub struct ModelWriter {
     tensors: Vec<TensorInfo>,
     steps: Vec<u8>,
     weights: Vec<u8>,
-    operators: u32,
+    operators: u64,
 }
 
 /// What the file says beside the network.
@@ -56,6 +56,12 @@ impl ModelWriter {
         let offset = self.weights.len();
         self.weights.extend_from_slice(data.as_bytes());
         offset as u32
+    }
+
+    /// Adds parameters in a target's layout at a multiple of [`ALIGNMENT`] and gives their offset.
+    pub fn packed(&mut self, words: &[u32]) -> u32 {
+        self.weights.resize(self.weights.len().next_multiple_of(ALIGNMENT), 0);
+        self.weights(words)
     }
 
     /// Adds a step.
@@ -133,7 +139,7 @@ impl ModelWriter {
             self_test: section(&self_test),
             input,
             output,
-            reserved: [0; 3],
+            reserved: [0; 2],
         };
         header.file_bytes = file.len() as u32;
         write_header(&mut file, &header);

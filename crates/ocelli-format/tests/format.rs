@@ -3,27 +3,28 @@
 use ocelli_format::operator::{
     AddQ32Record, AddTfLiteRecord, AttentionQ32Record, AveragePoolQ32Record, ConcatRecord, ConvRecord,
     MatMulQ32Record, MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, NormQ32Record, PReluQ32Record,
-    PReluTfLiteRecord, PadRecord, PoolRecord, SeparableAttentionQ32Record, SliceRecord, SoftmaxTfLiteRecord,
-    TableRecord, TransposeRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
+    PReluTfLiteRecord, PackedConvRecord, PackedSeparableConvRecord, PadRecord, PoolRecord,
+    SeparableAttentionQ32Record, SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_format::{
     ALIGNMENT, Metadata, Model, ModelError, ModelWriter, Numerics, Operator, PreprocessingTables, Target,
-    TensorInfo, seal,
+    TensorInfo, operator, seal,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const GOLDEN: &[u8] = include_bytes!("golden/v1.ocelli");
+const GOLDEN: &[u8] = include_bytes!("golden/v2.ocelli");
 
 /// Offsets of fields of the header.
 const TARGET: usize = 10;
 const NUMERICS: usize = 11;
-const OPERATORS: usize = 20;
-const ARENA_BYTES: usize = 24;
+const ARENA_BYTES: usize = 20;
+const OPERATORS: usize = 24;
 const SPANS: [(&str, usize); 6] =
-    [("tensors", 32), ("steps", 40), ("weights", 48), ("text", 56), ("preprocessing", 64), ("self_test", 72)];
-const INPUT: usize = 80;
-const OUTPUT: usize = 82;
+    [("tensors", 36), ("steps", 44), ("weights", 52), ("text", 60), ("preprocessing", 68), ("self_test", 76)];
+const INPUT: usize = 84;
+const OUTPUT: usize = 86;
 
 /// Opens an aligned copy of a file; `check` sees the model or the refusal.
 fn open<T>(file: &[u8], check: impl FnOnce(Result<Model<'_>, ModelError>) -> T) -> T {
@@ -87,7 +88,7 @@ proptest! {
             let model = model.unwrap();
             assert_eq!((model.target(), model.numerics()), (Target::Portable, Numerics::TfLite));
             assert_eq!((model.file_bytes(), model.arena_bytes(), model.macs()), (file.len(), 2 * length, macs));
-            assert_eq!(model.operators(), Operator::Table.bit() | Operator::Transpose.bit());
+            assert_eq!(model.operators(), Operator::Table.bit() | Operator::Transpose.bit() | Target::Portable.bit());
             assert_eq!(model.tensors(), [tensor(shape, 0), tensor(shape, length as u32)]);
             assert_eq!((model.input(), model.output()), (&model.tensors()[0], &model.tensors()[1]));
             assert_eq!(model.name(), name);
@@ -140,7 +141,7 @@ fn extreme_reals_saturate() {
 #[test]
 fn fields_without_a_meaning_are_refused_by_name() {
     let header = |field| Some(ModelError::Header { field });
-    assert_eq!(refusal(TARGET, &[3]), header("target"));
+    assert_eq!(refusal(TARGET, &[6]), header("target"));
     assert_eq!(refusal(NUMERICS, &[2]), header("numerics"));
     assert_eq!(refusal(OPERATORS, &(word(OPERATORS) & !2).to_le_bytes()), header("operators"));
     assert_eq!(refusal(ARENA_BYTES, &(1u32 << 31).to_le_bytes()), header("arena_bytes"));
@@ -157,14 +158,33 @@ fn fields_without_a_meaning_are_refused_by_name() {
     assert_eq!(refusal(word(SPANS[4].1) as usize, &[2]), header("preprocessing"), "neither RGB nor BGR");
     for (field, at) in [("input", INPUT), ("output", OUTPUT)] {
         assert_eq!(refusal(at, &u16::MAX.to_le_bytes()), header(field), "no such tensor");
-        let constant = (0..word(36) / 16).find(|&index| GOLDEN[(word(32) + 16 * index) as usize + 10] == 1);
+        let constant = (0..word(SPANS[0].1 + 4) / 16)
+            .find(|&index| GOLDEN[(word(SPANS[0].1) + 16 * index) as usize + 10] == 1);
         assert_eq!(refusal(at, &(constant.unwrap() as u16).to_le_bytes()), header(field), "a constant");
     }
 }
 
+/// A file of another version is refused by its number, whatever else it holds: this one is whole, as version 1 was.
+#[test]
+fn files_of_version_1_are_refused_by_name() {
+    let refused = open(include_bytes!("golden/v1.ocelli"), |model| model.err());
+    assert_eq!(refused, Some(ModelError::Version { found: 1 }));
+}
+
+/// The targets by name and code, each with a bit of its own above those of operators.
+#[test]
+fn targets_have_codes_and_bits() {
+    for (code, target) in Target::ALL.into_iter().enumerate() {
+        assert_eq!((Target::from_code(code as u8), target as usize), (Some(target), code));
+        assert_eq!(target.bit() & operator::OPERATORS, 0);
+        assert_eq!(operator::ALL & target.bit(), target.bit());
+    }
+    assert_eq!(Target::from_code(Target::ALL.len() as u8), None);
+}
+
 #[test]
 fn tensors_without_values_or_scale_are_refused() {
-    let first = word(32) as usize;
+    let first = word(SPANS[0].1) as usize;
     for axis in 0..3 {
         assert_eq!(refusal(first + 4 + 2 * axis, &[0, 0]), Some(ModelError::Tensor { index: 0 }));
     }
@@ -175,7 +195,7 @@ fn tensors_without_values_or_scale_are_refused() {
 
 #[test]
 fn steps_that_cannot_be_read_are_refused() {
-    let first = word(40) as usize;
+    let first = word(SPANS[1].1) as usize;
     let length = u16::from_le_bytes([GOLDEN[first + 2], GOLDEN[first + 3]]);
     let step = |index| Some(ModelError::Step { index });
     assert_eq!(refusal(first, &u16::MAX.to_le_bytes()), step(0), "operator");
@@ -194,7 +214,7 @@ fn refusals_say_what_to_do() {
         (ModelError::Misaligned, vec!["16", "Aligned"]),
         (ModelError::Magic, vec!["not a packed Ocelli model", "ocelli quantize"]),
         (ModelError::Length { expected: 100, found: 7 }, vec!["100", "7", "copy"]),
-        (ModelError::Version { found: 9 }, vec!["9", "1", "pack it again"]),
+        (ModelError::Version { found: 9 }, vec!["9", "2", "pack it again"]),
         (ModelError::Checksum, vec!["checksum", "copy or pack it again"]),
         (ModelError::Header { field: "weights" }, vec!["`weights`", "pack"]),
         (ModelError::Tensor { index: 5 }, vec!["5", "pack"]),
@@ -213,6 +233,7 @@ fn records_are_as_long_as_specified() {
         (size_of::<ConvRecord>(), size_of::<AveragePoolQ32Record>(), size_of::<PoolRecord>()),
         (28, 28, 20)
     );
+    assert_eq!((size_of::<PackedConvRecord>(), size_of::<PackedSeparableConvRecord>()), (24, 32));
     assert_eq!((size_of::<AddQ32Record>(), size_of::<AddTfLiteRecord>()), (16, 40));
     assert_eq!((size_of::<MulQ32Record>(), size_of::<MulTfLiteRecord>()), (8, 16));
     assert_eq!((size_of::<PReluQ32Record>(), size_of::<PReluTfLiteRecord>()), (24, 32));

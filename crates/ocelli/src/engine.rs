@@ -1,6 +1,6 @@
 //! Running a model on an arena.
 
-use ocelli_format::{Model, Step, Target, test_bytes};
+use ocelli_format::{Model, Step, test_bytes};
 use zerocopy::FromBytes;
 
 use crate::error::{EngineError, RunError};
@@ -9,30 +9,31 @@ use crate::steps::{Action, Refusal, perform};
 
 /// A model and the memory to run it in.
 ///
-/// `OPERATORS` is the set of [operators](crate::operator) that are linked: a model's own ([`IncludedModel::operators`]) or
-/// [`operator::ALL`](crate::operator::ALL).
+/// `OPERATORS` is the set of [operators](crate::operator) and [targets](crate::Target) that are linked: a model's own
+/// ([`IncludedModel::operators`]) or [`operator::ALL`](crate::operator::ALL).
 ///
 /// [`IncludedModel::operators`]: crate::IncludedModel::operators
 #[derive(Debug)]
-pub struct Engine<'m, 'a, const OPERATORS: u32> {
+pub struct Engine<'m, 'a, const OPERATORS: u64> {
     model: Model<'m>,
     arena: &'a mut [i8],
 }
 
-impl<'m: 'a, 'a, const OPERATORS: u32> Engine<'m, 'a, OPERATORS> {
+impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
     /// Checks every step of the model and takes an arena of at least [`Model::arena_bytes`].
     ///
     /// # Errors
-    /// [`EngineError`] where the arena is too small, the model was packed for another target, or a step cannot run.
+    /// [`EngineError`] where the arena is too small, the engine was built without the model's target, or a step cannot run.
     pub fn new(model: Model<'m>, arena: &'a mut [u8]) -> Result<Self, EngineError> {
         let (needed, given) = (model.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(EngineError::Arena { needed, given })?;
         let arena = <[i8]>::mut_from_bytes(arena).map_err(|_| EngineError::Arena { needed, given })?;
-        if model.target() != Target::Portable {
+        if OPERATORS & model.target().bit() == 0 {
             return Err(EngineError::Target { found: model.target() });
         }
         for (index, step) in model.steps().enumerate() {
             perform::<OPERATORS>(&model, &step, Action::Check).map_err(|refusal| match refusal {
+                Refusal::Target => EngineError::Target { found: model.target() },
                 Refusal::Operator => EngineError::Operator { step: index, operator: step.operator },
                 Refusal::Problem(problem) => EngineError::Step { step: index, problem },
             })?;

@@ -15,7 +15,7 @@ pub enum EngineError {
         /// Bytes given.
         given: usize,
     },
-    /// The model was packed for another target than this engine's.
+    /// The model was packed for a target that this engine was built without.
     Target {
         /// The model's.
         found: Target,
@@ -44,9 +44,9 @@ impl fmt::Display for EngineError {
             }
             Self::Target { found } => write!(
                 formatter,
-                "the model was packed for target `{}`, this engine runs `{}`; quantize it again with `--target {1}`",
-                found.name(),
-                Target::Portable.name()
+                "the model was packed for target `{}`, which this engine was built without: build it with the model's own operators or \
+                 `operator::ALL`, or quantize it again with `--target portable`",
+                found.name()
             ),
             Self::Operator { step, operator } => write!(
                 formatter,

@@ -17,7 +17,7 @@
 //! ```
 //! use ocelli::{Engine, IncludedModel, include_model};
 //!
-//! const MODEL: IncludedModel = include_model!("../../ocelli-format/tests/golden/v1.ocelli");
+//! const MODEL: IncludedModel = include_model!("../../ocelli-format/tests/golden/v2.ocelli");
 //!
 //! let mut arena = [0; MODEL.arena_bytes()];
 //! let mut engine = Engine::<{ MODEL.operators() }>::new(MODEL.open()?, &mut arena)?;

@@ -14,7 +14,7 @@ use ocelli_machines::{MACHINES, Machine, elf, machine};
 /// A packed model that claims to use every operator, so that the image holds them all.
 fn with_all_operators(packed: &PackedModel) -> PackedModel {
     let mut bytes = packed.bytes().to_vec();
-    bytes[offset_of!(Header, operators)..][..4].copy_from_slice(&operator::ALL.to_le_bytes());
+    bytes[offset_of!(Header, operators)..][..8].copy_from_slice(&operator::OPERATORS.to_le_bytes());
     seal(&mut bytes);
     PackedModel::new(&format!("{}_with_all_operators", packed.name), &bytes)
 }

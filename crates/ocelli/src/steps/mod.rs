@@ -9,7 +9,8 @@ mod norm;
 mod pool;
 mod softmax;
 
-use ocelli_format::{Model, Operator, Step, TensorInfo};
+use ocelli_format::{Model, Operator, Step, Target, TensorInfo};
+use ocelli_kernels::arch::{Arch, Portable};
 use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
 
 use crate::memory::{self, Operands};
@@ -35,14 +36,29 @@ pub(crate) enum Action<'a> {
 
 /// Why a step was not done.
 pub(crate) enum Refusal {
+    /// The model's target has no kernels here.
+    Target,
     /// Its operator is not among `OPERATORS`.
     Operator,
     /// It does not fit together.
     Problem(&'static str),
 }
 
-/// Checks or runs a step. Only what `OPERATORS` names is linked.
-pub(crate) fn perform<'m, const OPERATORS: u32>(
+/// Checks or runs a step with the kernels of the model's target. Only what `OPERATORS` names is linked.
+pub(crate) fn perform<'m, const OPERATORS: u64>(
+    model: &Model<'m>,
+    step: &Step<'m>,
+    action: Action<'_>,
+) -> Result<(), Refusal> {
+    match model.target() {
+        Target::Portable if OPERATORS & Target::Portable.bit() != 0 => {
+            with_arch::<OPERATORS, Portable>(model, step, action)
+        }
+        _ => Err(Refusal::Target),
+    }
+}
+
+fn with_arch<'m, const OPERATORS: u64, A: Arch>(
     model: &Model<'m>,
     step: &Step<'m>,
     action: Action<'_>,

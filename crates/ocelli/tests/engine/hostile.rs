@@ -107,7 +107,7 @@ fn a_misaligned_file_is_refused() {
 #[test]
 fn other_versions_and_other_files_are_refused_as_such() {
     let mut file = AlignedBytes::new(&sample::file());
-    for version in [0u16, 2, 0x0101, u16::MAX] {
+    for version in [0u16, 1, 3, 0x0102, u16::MAX] {
         file.get_mut()[8..10].copy_from_slice(&version.to_le_bytes());
         let refusal = Model::open(file.get()).err().unwrap();
         assert_eq!(refusal, ModelError::Version { found: version });
@@ -170,7 +170,7 @@ fn mutate(file: &mut [u8], mutations: &[(usize, usize, u32)], start: usize) {
 /// The span of a section in the header, in the order of the fields, from tensors on.
 fn span(file: &[u8], index: usize) -> (usize, usize) {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-    (word(32 + 8 * index), word(36 + 8 * index))
+    (word(36 + 8 * index), word(40 + 8 * index))
 }
 
 thread_local! {

@@ -71,16 +71,17 @@ fn the_ways_to_run_agree() {
 }
 
 #[test]
-fn another_target_is_refused_by_name() {
+fn a_target_that_was_not_linked_is_refused_by_name() {
     let mut file = AlignedBytes::new(&sample::file());
     file.get_mut()[10] = 1;
     seal(file.get_mut());
     let model = Model::open(file.get()).unwrap();
     let mut arena = vec![0; model.arena_bytes()];
-    let refusal = All::new(model, &mut arena).err().unwrap();
+    let refusal =
+        Engine::<{ operator::ALL & !ocelli::Target::Dsp.bit() }>::new(model, &mut arena).err().unwrap();
     assert_eq!(refusal, EngineError::Target { found: ocelli::Target::Dsp });
     let message = refusal.to_string();
-    assert!(message.contains("`dsp`") && message.contains("`portable`"), "{message}");
+    assert!(message.contains("`dsp`") && message.contains("--target portable"), "{message}");
 }
 
 #[test]
