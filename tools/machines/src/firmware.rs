@@ -16,6 +16,8 @@ pub enum Image<'a> {
     Any,
     /// The packed model in this file, compiled in with only the operators that it uses.
     Embedded(&'a Path),
+    /// The kernels of the machine's architecture against the portable ones, and how many instructions they take.
+    Kernels,
 }
 
 impl Image<'_> {
@@ -24,6 +26,7 @@ impl Image<'_> {
         match self {
             Self::Any => "any",
             Self::Embedded(_) => "embedded",
+            Self::Kernels => "kernels",
         }
     }
 }
@@ -66,7 +69,7 @@ pub fn build(machine: &Machine, image: Image<'_>) -> Result<PathBuf, Error> {
         .arg("--target-dir")
         .arg(boards.join("target"));
     let name = match image {
-        Image::Any => format!("any-{}", machine.name),
+        Image::Any | Image::Kernels => format!("{}-{}", image.name(), machine.name),
         Image::Embedded(model) => {
             let kept = keep(model, &images)?;
             cargo.env("OCELLI_MODEL", &kept);

@@ -5,6 +5,7 @@ mod bench;
 mod cards;
 mod cli;
 mod demo;
+mod kernels;
 mod networks;
 mod repository;
 mod setup;
@@ -33,6 +34,8 @@ enum Command {
     Demo,
     /// Measure networks on the machines: instructions, memory and code.
     Bench(bench::Arguments),
+    /// Test the kernels of an architecture on a machine, or measure them.
+    Kernels(kernels::Arguments),
     /// Measure this repository's networks, float and int8, and write the figures into their model cards.
     Cards,
     /// Run every check: formatting, clippy, host tests, documentation, and the firmware on every machine.
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Setup => setup::run()?,
         Command::Demo => demo::demo()?,
         Command::Bench(arguments) => bench::bench(&arguments)?,
+        Command::Kernels(arguments) => kernels::kernels(&arguments)?,
         Command::Cards => cards::cards()?,
         Command::Test => return Ok(test::test()),
     }

@@ -1,0 +1,54 @@
+//! `cargo xtask kernels`: the kernels of an architecture against the portable ones.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use ocelli_machines::firmware::{Image, build};
+use ocelli_machines::qemu::run_image;
+use ocelli_machines::{MACHINES, Machine, machine};
+
+/// What to test.
+#[derive(Args)]
+pub struct Arguments {
+    /// Only on this machine.
+    #[arg(long, value_name = "MACHINE", value_parser = PossibleValuesParser::new(MACHINES.iter().map(|machine| machine.name)))]
+    target: Option<String>,
+    /// Seed of the first case.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u32,
+    /// Cases of each kind.
+    #[arg(long, value_name = "NUMBER", default_value_t = 300)]
+    cases: u32,
+    /// Only the kinds whose names start so, for example `conv` or `conv_q32`.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    kind: String,
+    /// Print each case before it runs: the last one is the one that crashed.
+    #[arg(long)]
+    trace: bool,
+}
+
+/// Cases are small, but there may be many.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Tests, and prints a line a kind.
+pub fn kernels(arguments: &Arguments) -> Result<()> {
+    let machines: Vec<&'static Machine> = match &arguments.target {
+        Some(name) => machine(name).into_iter().collect(),
+        None => MACHINES.iter().collect(),
+    };
+    for machine in machines {
+        println!("{}:", machine.name);
+        let Arguments { seed, cases, kind, .. } = arguments;
+        let trace = if arguments.trace { "trace" } else { "quiet" };
+        print!("{}", run(machine, &format!("{seed} {cases} {trace} {kind}"))?);
+    }
+    Ok(())
+}
+
+fn run(machine: &'static Machine, options: &str) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("options"), options).context("options")?;
+    Ok(run_image(machine, &build(machine, Image::Kernels)?, folder.path(), LIMIT)?)
+}
