@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attention;
+mod bench;
 mod convolution;
 mod elementwise;
 mod memory;
@@ -21,6 +22,7 @@ use core::fmt;
 use ocelli_kernels::arch::{Arch, ConvShape};
 use ocelli_kernels::{Q32, TfLite};
 
+pub use bench::{BENCHMARKS, Benchmark, Form, Measurement};
 pub use memory::Workspace;
 use random::Random;
 

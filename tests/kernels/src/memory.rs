@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::random::Random;
 
 /// Values of the largest map.
-pub const MAP: usize = 32 << 10;
+pub const MAP: usize = 36 << 10;
 /// Values of the largest filters.
 pub const WEIGHTS: usize = 72 << 10;
 /// Words of the largest packed parameters.

@@ -13,16 +13,32 @@ pub trait DrawRule: Requantize<Channel: IntoBytes> + Rule {
     /// Parameters for accumulators that are mostly below `typical` and, without the bias, never above `largest`. Biases never make the
     /// accumulator wrap, as packers prove.
     fn channel(random: &Random, typical: i32, largest: i32) -> Self::Channel;
+
+    /// A rule without narrow bounds.
+    fn plain_rule() -> Self;
+
+    /// Parameters as networks have them, for accumulators that are mostly below `typical`.
+    fn plain(random: &Random, typical: i32) -> Self::Channel;
 }
 
 impl DrawRule for Q32 {
+    fn plain_rule() -> Self {
+        Self
+    }
+
+    fn plain(random: &Random, typical: i32) -> Q32Channel {
+        let target = target(typical);
+        let multiplier = as_quantized(random.within(target / 2, target.saturating_mul(2)));
+        Q32Channel { bias: random.within(-typical, typical), multiplier }
+    }
+
     fn draw(_: &Random) -> Self {
         Self
     }
 
     fn channel(random: &Random, typical: i32, largest: i32) -> Q32Channel {
-        // Outputs of 60 for typical accumulators, up to a factor of 4.
-        let target = ((60i64 << 32) / i64::from(typical.max(1))).min(i64::from(i32::MAX)) as i32;
+        // Up to a factor of 4.
+        let target = target(typical);
         let multiplier = match random.size(0, 11) {
             0 => random.any() as i32 >> random.size(0, 30) & i32::MAX,
             1 => i32::MAX,
@@ -38,6 +54,16 @@ impl DrawRule for Q32 {
     }
 }
 
+/// The multiplier that makes 60 of typical accumulators.
+fn target(typical: i32) -> i32 {
+    ((60i64 << 32) / i64::from(typical.max(1))).min(i64::from(i32::MAX)) as i32
+}
+
+/// The shift that makes about 60 of typical accumulators: `typical * multiplier / 2^31 / 2^shift`.
+fn right_shift(typical: i32) -> i32 {
+    32 - (typical.max(1) as u32 / 60).leading_zeros() as i32
+}
+
 /// The multiplier as the quantizer leaves it: 16 significant bits, and a multiple of 256 from 2^20 on.
 fn as_quantized(multiplier: i32) -> i32 {
     let bits = 32 - multiplier.leading_zeros();
@@ -46,6 +72,18 @@ fn as_quantized(multiplier: i32) -> i32 {
 }
 
 impl DrawRule for TfLite {
+    fn plain_rule() -> Self {
+        Self { zero_point: -128, min: -128, max: 127 }
+    }
+
+    fn plain(random: &Random, typical: i32) -> TfLiteChannel {
+        TfLiteChannel {
+            bias: random.within(-typical, typical),
+            multiplier: random.within(1 << 30, i32::MAX),
+            shift: -right_shift(typical),
+        }
+    }
+
     fn draw(random: &Random) -> Self {
         let zero_point = i32::from(random.zero_point());
         let (min, max) = match random.size(0, 5) {
@@ -64,8 +102,7 @@ impl DrawRule for TfLite {
         let multiplier = random.within(1 << 30, i32::MAX);
         let multiplier =
             random.pick(&[multiplier, multiplier, multiplier, multiplier, multiplier, 1 << 30, i32::MAX, 0]);
-        // typical * multiplier / 2^31 * 2^shift is about 60.
-        let bits = 32 - (typical.max(1) as u32 / 60).leading_zeros() as i32;
+        let bits = right_shift(typical);
         let shift = match random.size(0, 11) {
             0 => random.within(-31, 2),
             1 => random.within(-2, 2),

@@ -1,6 +1,7 @@
 //! The image that tests the kernels of the machine's architecture against the portable ones.
 //!
-//! The file `options` says what to run: seed, cases a kind, `trace` or `quiet`, and the start of the kinds' names.
+//! The file `options` says what to run: `test` or `trace`, seed, cases a kind, and the start of the kinds' names; or `bench`, which prints
+//! tabulated the name, rule, form, instructions and operations of each micro-benchmark.
 #![no_std]
 #![no_main]
 
@@ -8,7 +9,9 @@ use core::fmt;
 use core::ops::Range;
 use core::str::{SplitWhitespace, from_utf8};
 
-use ocelli_kernel_cases::{Kind, Verdict, Workspace, check};
+use ocelli_app::Counter;
+use ocelli_kernel_cases::{BENCHMARKS, Kind, Measurement, Verdict, Workspace, check};
+use ocelli_qemu::counter::InstructionCounter;
 use ocelli_qemu::files;
 use ocelli_qemu::memory;
 use semihosting::println;
@@ -36,6 +39,7 @@ enum Failure {
     Options,
     Memory,
     Differences(u32),
+    Benchmark(&'static str),
 }
 
 impl fmt::Display for Failure {
@@ -43,6 +47,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Options => write!(f, "the file `options` does not say what to run"),
             Self::Memory => write!(f, "the workspace does not fit the memory"),
+            Self::Benchmark(name) => write!(f, "the kernel refuses the benchmark {name}"),
             Self::Differences(count) => write!(f, "{count} cases failed"),
         }
     }
@@ -58,13 +63,31 @@ fn run() -> Result<(), Failure> {
     let mut buffer = [0; 80];
     let options = files::read(c"options", &mut buffer).ok().and_then(|text| from_utf8(text).ok());
     let mut words = options.ok_or(Failure::Options)?.split_whitespace();
+    let mode = words.next().ok_or(Failure::Options)?;
+    if mode == "bench" {
+        return bench(workspace);
+    }
     let (seed, cases) = (number(&mut words)?, number(&mut words)?);
-    let trace = words.next() == Some("trace");
     let mut failed = 0;
     for kind in Kind::named(words.next().unwrap_or_default()) {
-        failed += check_kind(kind, seed..seed.saturating_add(cases), trace, workspace);
+        failed += check_kind(kind, seed..seed.saturating_add(cases), mode == "trace", workspace);
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Differences(failed)) }
+}
+
+/// Prints a line a micro-benchmark.
+fn bench(workspace: &mut Workspace) -> Result<(), Failure> {
+    let counter = InstructionCounter::start().ok_or(Failure::Memory)?;
+    for benchmark in BENCHMARKS {
+        let print = |measurement: Measurement| {
+            let Measurement { tflite, instructions, operations, form } = measurement;
+            let rule = if tflite { "tflite" } else { "q32" };
+            println!("{}\t{rule}\t{}\t{instructions}\t{operations}", benchmark.name, form.name());
+        };
+        let measured = benchmark.measure::<Native>(workspace, &|| counter.instructions(), print);
+        measured.ok_or(Failure::Benchmark(benchmark.name))?;
+    }
+    Ok(())
 }
 
 /// Runs cases of a kind, prints the first failures and a summary, and gives how many failed.
