@@ -37,7 +37,7 @@ pub struct Header {
     pub file_bytes: u32,
     /// CRC-32 (ISO-HDLC, as zip and PNG use) of the whole file but for these four bytes.
     pub checksum: u32,
-    /// Bytes that all tensors need that are not constant.
+    /// Bytes that all tensors need that are not constant, and the counters.
     pub arena_bytes: u32,
     /// The [operators](crate::operator) in use, a bit each.
     pub operators: u64,
@@ -59,8 +59,12 @@ pub struct Header {
     pub input: u16,
     /// Tensor index of the output.
     pub output: u16,
+    /// Number of counters of rows, two bytes each at the end of the arena.
+    pub counters: u16,
+    /// A [`Feed`].
+    pub feed: u16,
     /// Zero.
-    pub reserved: [u32; 2],
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Header>() == 96);
@@ -74,6 +78,36 @@ impl Header {
     pub(crate) const ARENA_BYTES: usize = 20;
     /// Where `operators` lies.
     pub(crate) const OPERATORS: usize = 24;
+}
+
+/// How the input arrives, which decides what of it must be in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Feed {
+    /// All of it is in the arena before the first step.
+    #[default]
+    Frame = 0,
+    /// Row by row, each used before the next ones come.
+    Rows = 1,
+}
+
+impl Feed {
+    /// The feed of a code in the header.
+    pub const fn from_code(code: u16) -> Option<Self> {
+        match code {
+            0 => Some(Self::Frame),
+            1 => Some(Self::Rows),
+            _ => None,
+        }
+    }
+
+    /// The name in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frame => "frame",
+            Self::Rows => "rows",
+        }
+    }
 }
 
 /// The instruction set whose kernels run a model: packed convolutions have parameters in its layout. Maps are the same for all.

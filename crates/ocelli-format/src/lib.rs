@@ -17,13 +17,13 @@ mod tensor;
 mod write;
 
 pub use error::ModelError;
-pub use header::{ALIGNMENT, Header, MAGIC, Numerics, Span, Target, VERSION};
+pub use header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 pub use model::{Aligned, IncludedModel, Model, Preprocessing, SelfTest};
 pub use operator::Operator;
 pub use step::{Step, Steps};
 pub use tensor::TensorInfo;
 #[cfg(feature = "alloc")]
-pub use write::{Metadata, ModelWriter, PreprocessingTables, seal};
+pub use write::{Execution, Metadata, ModelWriter, PreprocessingTables, seal};
 
 /// The bytes that self-tests and tests feed a model: a xorshift32 stream that starts from `seed` (0 counts as 1), the top byte of each
 /// state.

@@ -3,7 +3,7 @@
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use zerocopy::FromBytes;
 
-use crate::header::{ALIGNMENT, Header, MAGIC, Numerics, Span, Target, VERSION};
+use crate::header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 use crate::{ModelError, Steps, TensorInfo, operator};
 
 static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -14,6 +14,7 @@ pub struct Model<'m> {
     header: &'m Header,
     target: Target,
     numerics: Numerics,
+    feed: Feed,
     tensors: &'m [TensorInfo],
     steps: &'m [u8],
     weights: &'m [u8],
@@ -51,6 +52,7 @@ impl<'m> Model<'m> {
             header,
             target: Target::from_code(header.target).ok_or(bad("target"))?,
             numerics: Numerics::from_code(header.numerics).ok_or(bad("numerics"))?,
+            feed: Feed::from_code(header.feed).ok_or(bad("feed"))?,
             tensors: <[TensorInfo]>::ref_from_bytes(section(header.tensors, "tensors")?)
                 .map_err(|_| bad("tensors"))?,
             steps: section(header.steps, "steps")?,
@@ -61,6 +63,9 @@ impl<'m> Model<'m> {
         };
         if model.header.arena_bytes > i32::MAX as u32 {
             return Err(bad("arena_bytes"));
+        }
+        if model.counters() > model.arena_bytes() / 2 {
+            return Err(bad("counters"));
         }
         model.check_tensors()?;
         model.check_steps()?;
@@ -75,9 +80,20 @@ impl<'m> Model<'m> {
 
     fn check_tensors(&self) -> Result<(), ModelError> {
         for (index, tensor) in self.tensors.iter().enumerate() {
-            let room = if tensor.constant == 0 { self.arena_bytes() } else { self.weights.len() };
+            let (room, counted) = if tensor.constant == 0 {
+                let counted = usize::from(tensor.counter) < self.counters();
+                (self.map_bytes(), counted || tensor.counter == TensorInfo::COMPLETE)
+            } else {
+                (self.weights.len(), tensor.is_whole() && tensor.counter == TensorInfo::COMPLETE)
+            };
             let fits = tensor.range().is_some_and(|range| range.end <= room);
-            if !fits || tensor.is_empty() || !(tensor.scale > 0.0 && tensor.scale.is_finite()) {
+            let slots = tensor.slots > 0 && tensor.slots <= tensor.height;
+            if !fits
+                || !slots
+                || !counted
+                || tensor.is_empty()
+                || !(tensor.scale > 0.0 && tensor.scale.is_finite())
+            {
                 return Err(ModelError::Tensor { index });
             }
         }
@@ -85,6 +101,12 @@ impl<'m> Model<'m> {
             if self.tensor(index).is_none_or(|tensor| tensor.constant != 0) {
                 return Err(ModelError::Header { field });
             }
+        }
+        if self.feed == Feed::Frame && !self.input().is_whole() {
+            return Err(ModelError::Header { field: "input" });
+        }
+        if !self.output().is_whole() {
+            return Err(ModelError::Header { field: "output" });
         }
         Ok(())
     }
@@ -114,6 +136,23 @@ impl<'m> Model<'m> {
     /// Bytes that the arena must have.
     pub fn arena_bytes(&self) -> usize {
         self.header.arena_bytes as usize
+    }
+
+    /// Bytes of the arena that tensors lie in; the counters follow.
+    #[inline]
+    pub fn map_bytes(&self) -> usize {
+        self.arena_bytes().saturating_sub(self.counters().saturating_mul(2))
+    }
+
+    /// Number of counters of rows, two bytes each at the end of the arena.
+    #[inline]
+    pub fn counters(&self) -> usize {
+        usize::from(self.header.counters)
+    }
+
+    /// How the input arrives.
+    pub fn feed(&self) -> Feed {
+        self.feed
     }
 
     /// Bytes of weights, tables and per-channel parameters.
@@ -202,8 +241,17 @@ impl<'m> Model<'m> {
     }
 }
 
-static NO_TENSOR: TensorInfo =
-    TensorInfo { offset: 0, height: 0, width: 0, channels: 0, constant: 0, zero_point: 0, scale: 1.0 };
+static NO_TENSOR: TensorInfo = TensorInfo {
+    offset: 0,
+    height: 0,
+    width: 0,
+    channels: 0,
+    slots: 0,
+    constant: 0,
+    zero_point: 0,
+    counter: TensorInfo::COMPLETE,
+    scale: 1.0,
+};
 
 /// The lines of a text: like `str::lines`, which can panic as far as the linker sees, but a last empty line counts.
 fn lines(text: &str) -> impl Iterator<Item = &str> {

@@ -16,7 +16,9 @@ pub(crate) struct StepHeader {
     /// Tensor index of the output.
     pub output: u16,
     /// Number of inputs.
-    pub inputs: u16,
+    pub inputs: u8,
+    /// [`Step::CONTINUES`], [`Step::ALONE`].
+    pub flags: u8,
 }
 
 /// One operation: tensors and parameters.
@@ -28,10 +30,18 @@ pub struct Step<'m> {
     pub inputs: &'m [u16],
     /// Tensor index of the output.
     pub output: u16,
+    /// [`Step::CONTINUES`], [`Step::ALONE`].
+    pub flags: u8,
     record: &'m [u8],
 }
 
 impl<'m> Step<'m> {
+    /// The flag of a step that belongs to the stage of the step before it; others start a stage.
+    pub const CONTINUES: u8 = 1;
+    /// The flag of a step through whose output alone later steps of its stage see what the steps before it make: where it made nothing new,
+    /// neither can they.
+    pub const ALONE: u8 = 2;
+
     /// The operator's parameters; `None` where the step has another length than they take.
     #[inline]
     pub fn record<T: FromBytes + KnownLayout + Immutable>(&self) -> Option<&'m T> {
@@ -49,7 +59,16 @@ impl<'m> Step<'m> {
         let inputs = usize::from(header.inputs);
         let (indices, record) = <[u16]>::ref_from_prefix_with_elems(body, inputs.next_multiple_of(2)).ok()?;
         let operator = Operator::from_code(header.operator)?;
-        Some((Self { operator, inputs: indices.get(..inputs)?, output: header.output, record }, rest))
+        Some((
+            Self {
+                operator,
+                inputs: indices.get(..inputs)?,
+                output: header.output,
+                flags: header.flags,
+                record,
+            },
+            rest,
+        ))
     }
 }
 

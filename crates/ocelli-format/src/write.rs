@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::header::{ALIGNMENT, Header, MAGIC, Numerics, Span, Target, VERSION};
+use crate::header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 use crate::model::checksum;
 use crate::step::StepHeader;
 use crate::{Operator, TensorInfo};
@@ -17,6 +17,19 @@ pub struct ModelWriter {
     steps: Vec<u8>,
     weights: Vec<u8>,
     operators: u64,
+    /// Where the last step starts.
+    last_step: usize,
+}
+
+/// Memory and order of execution.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Execution {
+    /// Bytes of the arena, counters included.
+    pub arena_bytes: u32,
+    /// Number of counters of rows.
+    pub counters: u16,
+    /// How the input arrives.
+    pub feed: Feed,
 }
 
 /// What the file says beside the network.
@@ -78,8 +91,10 @@ impl ModelWriter {
             operator: operator as u16,
             bytes: bytes as u16,
             output,
-            inputs: inputs.len() as u16,
+            inputs: inputs.len() as u8,
+            flags: 0,
         };
+        self.last_step = self.steps.len();
         self.operators |= operator.bit();
         self.steps.extend_from_slice(header.as_bytes());
         self.steps.extend_from_slice(inputs.as_bytes());
@@ -89,12 +104,19 @@ impl ModelWriter {
         self.steps.extend_from_slice(record.as_bytes());
     }
 
+    /// Sets the [flags](crate::Step::CONTINUES) of the last step, which are 0 without.
+    pub fn flags(&mut self, flags: u8) {
+        if let Some(place) = self.steps.get_mut(self.last_step + core::mem::offset_of!(StepHeader, flags)) {
+            *place = flags;
+        }
+    }
+
     /// The file.
     pub fn finish(
         &self,
         target: Target,
         numerics: Numerics,
-        arena_bytes: u32,
+        execution: Execution,
         [input, output]: [u16; 2],
         metadata: &Metadata,
     ) -> Vec<u8> {
@@ -129,7 +151,7 @@ impl ModelWriter {
             file_bytes: 0,
             checksum: 0,
             operators: self.operators,
-            arena_bytes,
+            arena_bytes: execution.arena_bytes,
             macs: metadata.macs,
             tensors: section(self.tensors.as_bytes()),
             steps: section(&self.steps),
@@ -139,7 +161,9 @@ impl ModelWriter {
             self_test: section(&self_test),
             input,
             output,
-            reserved: [0; 2],
+            counters: execution.counters,
+            feed: execution.feed as u16,
+            reserved: 0,
         };
         header.file_bytes = file.len() as u32;
         write_header(&mut file, &header);

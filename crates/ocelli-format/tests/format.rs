@@ -8,8 +8,8 @@ use ocelli_format::operator::{
     attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_format::{
-    ALIGNMENT, Metadata, Model, ModelError, ModelWriter, Numerics, Operator, PreprocessingTables, Target,
-    TensorInfo, operator, seal,
+    ALIGNMENT, Execution, Metadata, Model, ModelError, ModelWriter, Numerics, Operator, PreprocessingTables,
+    Target, TensorInfo, operator, seal,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -49,7 +49,17 @@ fn word(at: usize) -> u32 {
 
 fn tensor(shape: [u16; 3], offset: u32) -> TensorInfo {
     let [height, width, channels] = shape;
-    TensorInfo { offset, height, width, channels, constant: 0, zero_point: -3, scale: 0.25 }
+    TensorInfo {
+        offset,
+        height,
+        width,
+        channels,
+        slots: height,
+        constant: 0,
+        zero_point: -3,
+        counter: TensorInfo::COMPLETE,
+        scale: 0.25,
+    }
 }
 
 /// Names and labels have no line breaks.
@@ -83,7 +93,7 @@ proptest! {
         writer.step(Operator::Transpose, &[output], input, &TransposeRecord { order: [2, 1, 0], reserved: 0 });
         let self_test = with_self_test.then(|| (seed, vec![7i8; length]));
         let metadata = Metadata { name: name.clone(), labels: labels.clone(), preprocessing: preprocessing.clone(), self_test: self_test.clone(), macs };
-        let file = writer.finish(Target::Portable, Numerics::TfLite, 2 * length as u32, [input, output], &metadata);
+        let file = writer.finish(Target::Portable, Numerics::TfLite, Execution { arena_bytes: 2 * length as u32, ..Execution::default() }, [input, output], &metadata);
         open(&file, |model| {
             let model = model.unwrap();
             assert_eq!((model.target(), model.numerics()), (Target::Portable, Numerics::TfLite));
@@ -150,7 +160,7 @@ fn fields_without_a_meaning_are_refused_by_name() {
         assert_eq!(refusal(at, &(word(at) + 4).to_le_bytes()), header(field), "alignment");
         assert_eq!(refusal(at + 4, &u32::MAX.to_le_bytes()), header(field), "length");
     }
-    // A tensor is 16 bytes, preprocessing tables are whole, and a self-test is as long as the output.
+    // A tensor is 20 bytes, preprocessing tables are whole, and a self-test is as long as the output.
     for (field, at) in [SPANS[0], SPANS[4], SPANS[5]] {
         assert_eq!(refusal(at + 4, &(word(at + 4) - 1).to_le_bytes()), header(field));
     }
@@ -158,8 +168,8 @@ fn fields_without_a_meaning_are_refused_by_name() {
     assert_eq!(refusal(word(SPANS[4].1) as usize, &[2]), header("preprocessing"), "neither RGB nor BGR");
     for (field, at) in [("input", INPUT), ("output", OUTPUT)] {
         assert_eq!(refusal(at, &u16::MAX.to_le_bytes()), header(field), "no such tensor");
-        let constant = (0..word(SPANS[0].1 + 4) / 16)
-            .find(|&index| GOLDEN[(word(SPANS[0].1) + 16 * index) as usize + 10] == 1);
+        let constant = (0..word(SPANS[0].1 + 4) / 20)
+            .find(|&index| GOLDEN[(word(SPANS[0].1) + 20 * index) as usize + 12] == 1);
         assert_eq!(refusal(at, &(constant.unwrap() as u16).to_le_bytes()), header(field), "a constant");
     }
 }
@@ -189,7 +199,7 @@ fn tensors_without_values_or_scale_are_refused() {
         assert_eq!(refusal(first + 4 + 2 * axis, &[0, 0]), Some(ModelError::Tensor { index: 0 }));
     }
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        assert_eq!(refusal(first + 12, &scale.to_le_bytes()), Some(ModelError::Tensor { index: 0 }));
+        assert_eq!(refusal(first + 16, &scale.to_le_bytes()), Some(ModelError::Tensor { index: 0 }));
     }
 }
 
@@ -203,7 +213,7 @@ fn steps_that_cannot_be_read_are_refused() {
         assert_eq!(refusal(first + 2, &wrong.to_le_bytes()), step(0), "length {wrong}");
     }
     assert_eq!(refusal(first + 4, &u16::MAX.to_le_bytes()), step(0), "output");
-    assert_eq!(refusal(first + 6, &u16::MAX.to_le_bytes()), step(0), "number of inputs");
+    assert_eq!(refusal(first + 6, &[u8::MAX]), step(0), "number of inputs");
     assert_eq!(refusal(first + 8, &u16::MAX.to_le_bytes()), step(0), "input");
     assert_eq!(refusal(first + usize::from(length) + 2, &[0, 0]), step(1));
 }
@@ -228,7 +238,7 @@ fn refusals_say_what_to_do() {
 /// What `docs/format.md` states.
 #[test]
 fn records_are_as_long_as_specified() {
-    assert_eq!((size_of::<TensorInfo>(), size_of::<TableRecord>(), size_of::<ConcatRecord>()), (16, 4, 4));
+    assert_eq!((size_of::<TensorInfo>(), size_of::<TableRecord>(), size_of::<ConcatRecord>()), (20, 4, 4));
     assert_eq!(
         (size_of::<ConvRecord>(), size_of::<AveragePoolQ32Record>(), size_of::<PoolRecord>()),
         (28, 28, 20)

@@ -7,6 +7,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct Map<'a> {
     /// Rows of `width * channels` values; row `y` is in slot `y % slots`.
     pub data: &'a [i8],
+    /// What there is of the slots behind the end of `data`, and how many bytes from the start of `data` it lies: while a step writes into the
+    /// middle of a map, where rows are of no use any more, the map is in parts.
+    pub rest: [(usize, &'a [i8]); 2],
+    /// A row below which none is read, a multiple of `slots`: it spares [`Map::row`] divisions, which small cores do in software.
+    pub base: usize,
     /// Number of row slots in `data`: `height` for a whole map, fewer for a ring.
     pub slots: usize,
     /// Rows of the map.
@@ -20,14 +25,36 @@ pub struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// Row `y`, `width * channels` values; `None` where `data` is too short.
+    /// A map of `[height, width, channels]` in a ring of `slots` rows that lie together.
+    pub fn ring(data: &'a [i8], slots: usize, shape: [usize; 3], zero_point: i8) -> Self {
+        let [height, width, channels] = shape;
+        Self { data, rest: [(0, &[]); 2], base: 0, slots, height, width, channels, zero_point }
+    }
+
+    /// A map of `[height, width, channels]`, all of it in memory.
+    pub fn whole(data: &'a [i8], shape: [usize; 3], zero_point: i8) -> Self {
+        Self::ring(data, shape[0], shape, zero_point)
+    }
+
+    /// Row `y`, `width * channels` values; `None` where it is not in memory.
     #[inline]
     pub fn row(&self, y: usize) -> Option<&'a [i8]> {
-        // Whole maps need no division, which small cores do in software. Products that wrap (impossible sizes) fail at `get`, or give other
-        // values of the same data.
-        let slot = if y < self.slots { y } else { y.checked_rem(self.slots)? };
+        // Products that wrap (impossible sizes) fail at `get`, or give other values of the same data.
+        let mut slot = y.checked_sub(self.base)?;
+        if slot >= self.slots {
+            slot = slot.wrapping_sub(self.slots);
+            if slot >= self.slots {
+                slot = slot.checked_rem(self.slots)?;
+            }
+        }
         let length = self.width.wrapping_mul(self.channels);
-        self.data.get(slot.wrapping_mul(length)..)?.get(..length)
+        let start = slot.wrapping_mul(length);
+        match self.data.get(start..).and_then(|rows| rows.get(..length)) {
+            Some(row) => Some(row),
+            None => {
+                self.rest.iter().find_map(|&(at, part)| part.get(start.checked_sub(at)?..)?.get(..length))
+            }
+        }
     }
 }
 

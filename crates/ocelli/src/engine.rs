@@ -106,9 +106,11 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         mut observe: impl FnMut(usize, &Step<'m>, &[i8]),
     ) -> Result<Output<'_>, RunError> {
         for (index, step) in self.model.steps().enumerate() {
-            perform::<OPERATORS>(&self.model, &step, Action::Run(self.arena))
+            let output = self.model.tensor(step.output);
+            let rows = 0..output.map_or(0, |output| usize::from(output.height));
+            perform::<OPERATORS>(&self.model, &step, Action::Rows(self.arena, rows))
                 .map_err(|_| RunError::Step { step: index })?;
-            let made = self.model.tensor(step.output).and_then(|tensor| tensor.range());
+            let made = output.and_then(|tensor| tensor.range());
             observe(index, &step, made.and_then(|range| self.arena.get(range)).unwrap_or_default());
         }
         let range = self.model.output().range().unwrap_or_default();

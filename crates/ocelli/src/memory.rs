@@ -8,7 +8,7 @@ use zerocopy::FromBytes;
 
 /// What a step writes, and what its inputs are read from.
 pub(crate) struct Operands<'m, 'a> {
-    /// The output tensor's values.
+    /// The rows of the output to make.
     pub output: &'a mut [i8],
     /// The scratch tensor's bytes; none where a step has no scratch.
     pub scratch: &'a mut [i8],
@@ -25,22 +25,28 @@ pub(crate) struct Inputs<'m, 'a> {
 }
 
 impl<'m, 'a> Operands<'m, 'a> {
-    /// Splits the arena around a step's output.
-    pub fn split(model: &Model<'m>, arena: &'a mut [i8], output: &TensorInfo) -> Option<Self> {
-        let range = output.range()?;
+    /// Splits the arena around rows of a step's output, which must lie together.
+    pub fn split(
+        model: &Model<'m>,
+        arena: &'a mut [i8],
+        output: &TensorInfo,
+        rows: &Range<usize>,
+    ) -> Option<Self> {
+        let range = place(output, rows)?;
         let (before, output, after) = split(arena, &range)?;
         let inputs = Inputs { parts: [(0, before), (range.end, after), (0, &[])], weights: model.weights() };
         Some(Self { output, scratch: &mut [], inputs })
     }
 
-    /// Splits the arena around a step's output and its scratch, which do not overlap.
+    /// Splits the arena around rows of a step's output and its scratch, which do not overlap.
     pub fn split_with_scratch(
         model: &Model<'m>,
         arena: &'a mut [i8],
         output: &TensorInfo,
+        rows: &Range<usize>,
         scratch: &TensorInfo,
     ) -> Option<Self> {
-        let (output, scratch) = (output.range()?, scratch.range()?);
+        let (output, scratch) = (place(output, rows)?, scratch.range()?);
         let output_first = output.start < scratch.start;
         let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
         let second_in_rest = second.start.checked_sub(first.end)?..second.end.checked_sub(first.end)?;
@@ -57,14 +63,14 @@ impl<'m, 'a> Operands<'m, 'a> {
         Some((self.inputs.values(tensor)?, self.output))
     }
 
-    /// An input as a map, and the output to write rows of.
-    pub fn map_and_output(&mut self, tensor: &TensorInfo) -> Option<(Map<'_>, &mut [i8])> {
-        Some((self.inputs.map(tensor)?, self.output))
+    /// An input as a map of which no row before `first` is read, and the output to write rows of.
+    pub fn map_and_output(&mut self, tensor: &TensorInfo, first: usize) -> Option<(Map<'_>, &mut [i8])> {
+        Some((self.inputs.map(tensor, first)?, self.output))
     }
 }
 
 impl Inputs<'_, '_> {
-    /// An input's values; `None` where they are written.
+    /// All values of a whole map; `None` where some of them are written.
     pub fn values(&self, tensor: &TensorInfo) -> Option<&[i8]> {
         let range = tensor.range()?;
         if tensor.constant != 0 {
@@ -75,18 +81,60 @@ impl Inputs<'_, '_> {
         })
     }
 
-    /// An input as a map.
-    pub fn map(&self, tensor: &TensorInfo) -> Option<Map<'_>> {
-        let height = usize::from(tensor.height);
-        Some(Map {
-            data: self.values(tensor)?,
-            slots: height,
-            height,
-            width: usize::from(tensor.width),
-            channels: usize::from(tensor.channels),
-            zero_point: tensor.zero_point,
-        })
+    /// An input as a map of which no row before `first` is read. Rows that are written are not there.
+    pub fn map(&self, tensor: &TensorInfo, first: usize) -> Option<Map<'_>> {
+        let slots = usize::from(tensor.slots);
+        let mut map = Map::ring(
+            &[],
+            slots,
+            [tensor.height, tensor.width, tensor.channels].map(usize::from),
+            tensor.zero_point,
+        );
+        if first >= slots {
+            map.base = first.wrapping_sub(first.checked_rem(slots)?);
+        }
+        match self.values(tensor) {
+            Some(values) => map.data = values,
+            None => self.parts_of(tensor, &mut map)?,
+        }
+        Some(map)
     }
+
+    /// What there is of a map that output or scratch lie in.
+    #[cold]
+    fn parts_of<'s>(&'s self, tensor: &TensorInfo, map: &mut Map<'s>) -> Option<()> {
+        let range = tensor.range()?;
+        let mut rest = map.rest.iter_mut();
+        for &(start, part) in &self.parts {
+            let end = start.checked_add(part.len())?.min(range.end);
+            let first = start.max(range.start);
+            let Some(part) = part.get(first.checked_sub(start)?..end.checked_sub(start)?) else {
+                continue;
+            };
+            if first == range.start {
+                map.data = part;
+            } else {
+                *rest.next()? = (first.checked_sub(range.start)?, part);
+            }
+        }
+        Some(())
+    }
+}
+
+/// Where rows of a tensor lie; `None` unless they lie together.
+fn place(tensor: &TensorInfo, rows: &Range<usize>) -> Option<Range<usize>> {
+    let slots = usize::from(tensor.slots);
+    let mut slot = rows.start;
+    if slot >= slots {
+        slot = slot.checked_rem(slots)?;
+    }
+    let count = rows.end.checked_sub(rows.start)?;
+    if slot.checked_add(count)? > slots {
+        return None;
+    }
+    let length = tensor.row_len();
+    let start = (tensor.offset as usize).wrapping_add(slot.wrapping_mul(length));
+    Some(start..start.wrapping_add(count.wrapping_mul(length)))
 }
 
 /// What lies before, in and after a range.

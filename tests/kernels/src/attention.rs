@@ -137,17 +137,9 @@ pub fn attention<A: Arch>(random: &Random, workspace: &mut Workspace) -> Checked
         random.zero_point()
     };
     let zero_points = [map(query, shape.query), map(key, shape.key), map(value, shape.value)];
-    let whole = |data, [height, width, channels]: [usize; 3], zero_point| Map {
-        data,
-        slots: height,
-        height,
-        width,
-        channels,
-        zero_point,
-    };
-    let query = whole(&query[..shape.query.iter().product()], shape.query, zero_points[0]);
-    let key = whole(&key[..shape.key.iter().product()], shape.key, zero_points[1]);
-    let value = whole(&value[..shape.value.iter().product()], shape.value, zero_points[2]);
+    let query = Map::whole(&query[..shape.query.iter().product()], shape.query, zero_points[0]);
+    let key = Map::whole(&key[..shape.key.iter().product()], shape.key, zero_points[1]);
+    let value = Map::whole(&value[..shape.value.iter().product()], shape.value, zero_points[2]);
 
     let [height, row_length] = [shape.query[0], shape.query[1] * shape.value[2]];
     let expected = &mut expected[..height * row_length];

@@ -94,7 +94,7 @@ impl Ring {
             let slot = y % self.slots;
             data[slot * length..][..length].copy_from_slice(&map.data[y * length..][..length]);
         }
-        Map { data, slots: self.slots, ..*map }
+        Map::ring(data, self.slots, [map.height, map.width, map.channels], map.zero_point)
     }
 }
 

@@ -97,7 +97,7 @@ pub fn mean_tflite<A: Arch>(random: &Random, workspace: &mut Workspace) -> Check
     let wrong = |fault: Fault| (layer, [0, 0], fault);
     let values = &mut input[..height * width * channels];
     random.activations(values);
-    let map = Map { data: values, slots: height, height, width, channels, zero_point: random.zero_point() };
+    let map = Map::whole(values, [height, width, channels], random.zero_point());
     let count = (height * width) as i32;
     let channel: TfLiteChannel = TfLite::channel(random, count * 60, count * 128);
     let rule = TfLite::draw(random);

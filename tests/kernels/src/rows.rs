@@ -25,14 +25,7 @@ pub struct Buffers<'a> {
 /// The whole input of a shape.
 pub fn whole<'a>(shape: &ConvShape, data: &'a [i8]) -> Map<'a> {
     let [height, width, channels] = shape.input;
-    Map {
-        data: &data[..height * width * channels],
-        slots: height,
-        height,
-        width,
-        channels,
-        zero_point: shape.zero_point,
-    }
+    Map::whole(&data[..height * width * channels], shape.input, shape.zero_point)
 }
 
 /// Makes all rows with `call`, a few at once, from a map that holds no others than they see, and compares.

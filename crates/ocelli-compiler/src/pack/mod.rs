@@ -7,7 +7,7 @@ pub(crate) mod norm;
 pub mod requantize;
 
 use ocelli::{Engine, EngineError, Model, ModelError, RunError, TensorInfo, operator, test_bytes};
-use ocelli_format::{Metadata, ModelWriter, Target};
+use ocelli_format::{Execution, Metadata, ModelWriter, Target};
 use thiserror::Error;
 use zerocopy::IntoBytes;
 
@@ -110,8 +110,9 @@ pub(crate) fn assemble(
     }
     let arena_bytes =
         u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
+    let execution = Execution { arena_bytes, ..Execution::default() };
     let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
-    Ok(writer.finish(target, graph.numerics, arena_bytes, ends, &metadata))
+    Ok(writer.finish(target, graph.numerics, execution, ends, &metadata))
 }
 
 /// Writes tensors and constants; the index of each tensor that is in use.
@@ -146,6 +147,8 @@ fn tensors(
             height: size(tensor.shape.height)?,
             width: size(tensor.shape.width)?,
             channels: size(tensor.shape.channels)?,
+            slots: size(tensor.shape.height)?,
+            counter: TensorInfo::COMPLETE,
             constant: u8::from(tensor.constant.is_some()),
             zero_point: tensor.quantization.zero_point,
             scale: tensor.quantization.scale,
@@ -164,6 +167,8 @@ fn scratch(bytes: usize, offset: usize) -> Result<TensorInfo, String> {
         height: 1,
         width: 1,
         channels,
+        slots: 1,
+        counter: TensorInfo::COMPLETE,
         constant: 0,
         zero_point: 0,
         scale: 1.0,

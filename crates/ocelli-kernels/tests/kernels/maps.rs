@@ -36,8 +36,7 @@ impl Feature {
 
     /// Rows in a ring of `slots`.
     pub fn map<'a>(&self, data: &'a [i8], slots: usize) -> Map<'a> {
-        let [height, width, channels] = self.shape;
-        Map { data, slots, height, width, channels, zero_point: self.zero_point }
+        Map::ring(data, slots, self.shape, self.zero_point)
     }
 
     /// A ring just tall enough for `rows`, which alone are in it.

@@ -20,7 +20,7 @@ fn map_parts() -> impl Strategy<Value = (Vec<i8>, [usize; 4], i8)> {
 }
 
 fn map((data, [slots, height, width, channels], zero_point): &(Vec<i8>, [usize; 4], i8)) -> Map<'_> {
-    Map { data, slots: *slots, height: *height, width: *width, channels: *channels, zero_point: *zero_point }
+    Map::ring(data, *slots, [*height, *width, *channels], *zero_point)
 }
 
 fn any_window() -> impl Strategy<Value = Window> {

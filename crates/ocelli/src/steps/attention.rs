@@ -1,5 +1,7 @@
 //! Attention steps: maps as sequences of tokens, with memory to work in.
 
+use core::ops::Range;
+
 use ocelli_format::operator::{
     AttentionQ32Record, SeparableAttentionQ32Record, attention_scratch_bytes,
     separable_attention_scratch_bytes,
@@ -130,16 +132,16 @@ impl<'m> Bound<'m> for AttentionQ32<'m> {
         Ok(Self { tensors, kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let Tensors { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
         let Operands { output, scratch, inputs } =
-            Operands::split_with_scratch(model, arena, tensor, scratch)?;
-        let maps = [&inputs.map(query)?, &inputs.map(key)?, &inputs.map(value)?];
-        let length = usize::from(tensor.width) * usize::from(tensor.channels);
+            Operands::split_with_scratch(model, arena, tensor, &range, scratch)?;
+        let maps = [&inputs.map(query, range.start)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
+        let length = tensor.row_len();
         if length == 0 {
             return None;
         }
-        for (y, row) in output.chunks_exact_mut(length).enumerate() {
+        for (y, row) in range.zip(output.chunks_exact_mut(length)) {
             self.kernel.row(maps, y, row, scratch)?;
         }
         Some(())
@@ -194,11 +196,13 @@ impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
         Ok(Self { tensors, kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    const WHOLE: bool = true;
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let Tensors { inputs: [scores, key, value], scratch, output } = self.tensors;
         let Operands { output, scratch, inputs } =
-            Operands::split_with_scratch(model, arena, output, scratch)?;
-        let maps = [&inputs.map(scores)?, &inputs.map(key)?, &inputs.map(value)?];
+            Operands::split_with_scratch(model, arena, output, &range, scratch)?;
+        let maps = [&inputs.map(scores, 0)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
         self.kernel.apply(maps, output, scratch)
     }
 }

@@ -1,11 +1,13 @@
 //! Convolutions, row by row.
 
+use core::ops::Range;
+
 use ocelli_format::operator::ConvRecord;
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::conv::Conv2d;
 use ocelli_kernels::depthwise::DepthwiseConv2d;
 
-use super::{Bound, PARAMETERS, Rule, check_window, one_to_one, rows};
+use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
 use crate::memory::parameters;
 
 /// A convolution with any groups.
@@ -56,9 +58,10 @@ impl<'m, R: Rule> Bound<'m> for Conv<'m, R> {
         Ok(Self { kernel: Conv2d { window: record.window, groups, weights }, common })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let Common { input, output, rule, channels } = &self.common;
-        rows(model, arena, input, output, |input, y, output| {
+        let first = first_row(&self.kernel.window, range.start);
+        rows(model, arena, [input, output], range, first, |input, y, output| {
             self.kernel.row(input, y, output, rule, channels)
         })
     }
@@ -78,9 +81,10 @@ impl<'m, R: Rule> Bound<'m> for Depthwise<'m, R> {
         Ok(Self { kernel: DepthwiseConv2d { window: record.window, channel_multiplier, weights }, common })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let Common { input, output, rule, channels } = &self.common;
-        rows(model, arena, input, output, |input, y, output| {
+        let first = first_row(&self.kernel.window, range.start);
+        rows(model, arena, [input, output], range, first, |input, y, output| {
             self.kernel.row(input, y, output, rule, channels)
         })
     }

@@ -1,5 +1,7 @@
 //! Steps that update single elements, in place or on a copy of their first input.
 
+use core::ops::Range;
+
 use ocelli_format::operator::{
     AddQ32Record, AddTfLiteRecord, ChannelTablesRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record,
     PReluTfLiteRecord, TableRecord,
@@ -32,40 +34,79 @@ impl<'m> Pair<'m> {
         self.inputs.map(|input| i32::from(input.zero_point))
     }
 
-    /// Brings the first input into the output's place, then calls `apply` with it and the second.
-    fn run(
+    /// Brings the first input's rows into the output's place, then calls `apply` with rows and the second operand's values.
+    fn rows(
         &self,
         model: &Model<'m>,
         arena: &mut [i8],
+        range: Range<usize>,
         apply: impl Fn(&mut [i8], &[i8]) -> Option<()>,
     ) -> Option<()> {
-        let mut operands = Operands::split(model, arena, self.output)?;
-        bring(&mut operands, self.inputs[0], self.output)?;
-        let (other, data) = operands.values_and_output(self.inputs[1])?;
-        apply(data, other)
+        let [input, other] = self.inputs;
+        let mut operands = Operands::split(model, arena, self.output, &range)?;
+        bring(&mut operands, [input, self.output], &range)?;
+        let all = range.len() == usize::from(self.output.height);
+        if other.len() != self.output.len() || (all && other.is_whole()) {
+            let (other, data) = operands.values_and_output(other)?;
+            return apply(data, other);
+        }
+        let length = self.output.row_len();
+        if length == 0 || other.height != self.output.height {
+            return None;
+        }
+        let (other, data) = operands.map_and_output(other, range.start)?;
+        for (y, data) in range.zip(data.chunks_exact_mut(length)) {
+            apply(data, other.row(y)?)?;
+        }
+        Some(())
     }
 }
 
-/// Copies `input` to where `output` is, unless it is there.
-fn bring(operands: &mut Operands<'_, '_>, input: &TensorInfo, output: &TensorInfo) -> Option<()> {
-    if input.constant != 0 || input.offset != output.offset {
+/// Copies rows of the input to where the output's rows are, unless they are there.
+fn bring(
+    operands: &mut Operands<'_, '_>,
+    [input, output]: [&TensorInfo; 2],
+    range: &Range<usize>,
+) -> Option<()> {
+    if input.constant == 0 && input.offset == output.offset {
+        return Some(());
+    }
+    if range.len() == usize::from(output.height) && input.is_whole() {
         let (values, data) = operands.values_and_output(input)?;
-        for (to, &from) in data.iter_mut().zip(values) {
-            *to = from;
-        }
+        return copy(data, values);
+    }
+    let length = output.row_len();
+    if length == 0 || input.height != output.height {
+        return None;
+    }
+    let (map, data) = operands.map_and_output(input, range.start)?;
+    for (y, data) in range.clone().zip(data.chunks_exact_mut(length)) {
+        copy(data, map.row(y)?)?;
     }
     Some(())
 }
 
-/// Calls `apply` with a single input brought into the output's place.
+/// `copy_from_slice` without its panic.
+fn copy(to: &mut [i8], from: &[i8]) -> Option<()> {
+    if to.len() != from.len() {
+        return None;
+    }
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+    Some(())
+}
+
+/// Calls `apply` with rows of a single input brought into the output's place.
 pub(super) fn update(
     model: &Model<'_>,
     arena: &mut [i8],
-    [input, output]: [&TensorInfo; 2],
+    tensors: [&TensorInfo; 2],
+    range: Range<usize>,
     apply: impl Fn(&mut [i8]) -> Option<()>,
 ) -> Option<()> {
-    let mut operands = Operands::split(model, arena, output)?;
-    bring(&mut operands, input, output)?;
+    let mut operands = Operands::split(model, arena, tensors[1], &range)?;
+    bring(&mut operands, tensors, &range)?;
     apply(operands.output)
 }
 
@@ -81,8 +122,8 @@ impl<'m> Bound<'m> for AddQ32<'m> {
         Ok(Self { pair: Pair::bind(model, step)?, kernel: elementwise::Add { multipliers, bias, shift } })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        self.pair.run(model, arena, |data, other| self.kernel.apply(data, other))
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        self.pair.rows(model, arena, range, |data, other| self.kernel.apply(data, other))
     }
 }
 
@@ -100,8 +141,8 @@ impl<'m> Bound<'m> for AddTfLite<'m> {
         Ok(Self { pair, kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        self.pair.run(model, arena, |data, other| self.kernel.apply(data, other))
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        self.pair.rows(model, arena, range, |data, other| self.kernel.apply(data, other))
     }
 }
 
@@ -116,10 +157,10 @@ impl<'m> Bound<'m> for MulQ32<'m> {
         Ok(Self { pair: Pair::bind(model, step)?, channel: &record.channel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let kernel =
             elementwise::Mul { zero_points: self.pair.zero_points(), rule: Q32, channel: self.channel };
-        self.pair.run(model, arena, |data, other| kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| kernel.apply(data, other))
     }
 }
 
@@ -133,11 +174,11 @@ impl<'m> Bound<'m> for MulTfLite<'m> {
         Ok(Self { pair: Pair::bind(model, step)?, record: step.record().ok_or(PARAMETERS)? })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let rule = TfLite::new(self.pair.output, self.record.min, self.record.max);
         let channel: &TfLiteChannel = &self.record.channel;
         let kernel = elementwise::Mul { zero_points: self.pair.zero_points(), rule, channel };
-        self.pair.run(model, arena, |data, other| kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| kernel.apply(data, other))
     }
 }
 
@@ -165,8 +206,8 @@ macro_rules! prelu {
                 Ok(Self { tensors: [input, output], kernel })
             }
 
-            fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-                update(model, arena, self.tensors, |data| self.kernel.apply(data))
+            fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+                update(model, arena, self.tensors, range, |data| self.kernel.apply(data))
             }
         }
     };
@@ -188,8 +229,8 @@ impl<'m> Bound<'m> for Table<'m> {
         Ok(Self { tensors: [input, output], table })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        update(model, arena, self.tensors, |data| {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        update(model, arena, self.tensors, range, |data| {
             elementwise::table(data, self.table);
             Some(())
         })
@@ -212,8 +253,8 @@ impl<'m> Bound<'m> for ChannelTables<'m> {
         Ok(Self { tensors: [input, output], tables, channels })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        update(model, arena, self.tensors, |data| {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        update(model, arena, self.tensors, range, |data| {
             elementwise::channel_tables(data, self.tables, self.channels)
         })
     }

@@ -1,5 +1,7 @@
 //! Steps that move values.
 
+use core::ops::Range;
+
 use ocelli_format::operator::{ConcatRecord, PadRecord, SliceRecord, TransposeRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::layout;
@@ -41,21 +43,22 @@ impl<'m> Bound<'m> for Concat<'m> {
         Ok(Self { inputs: step.inputs, output, axis })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let channels = usize::from(self.output.channels);
-        let length = usize::from(self.output.width) * channels;
-        let mut operands = Operands::split(model, arena, self.output)?;
+        let length = self.output.row_len();
+        if length == 0 {
+            return None;
+        }
+        let mut operands = Operands::split(model, arena, self.output, &range)?;
         let mut place = [0usize; 3];
         for &input in self.inputs {
             let tensor = model.tensor(input)?;
-            let (map, values) = operands.map_and_output(tensor)?;
             let [top, left, first] = place;
-            let rows = values.get_mut(top.checked_mul(length)?..)?;
-            if length == 0 {
-                return None;
-            }
-            for (y, row) in rows.chunks_exact_mut(length).take(map.height).enumerate() {
-                layout::place_row(&map, y, row, channels, [left, first])?;
+            let (map, values) = operands.map_and_output(tensor, range.start.saturating_sub(top))?;
+            for (y, row) in range.clone().zip(values.chunks_exact_mut(length)) {
+                if let Some(y) = y.checked_sub(top).filter(|&y| y < map.height) {
+                    layout::place_row(&map, y, row, channels, [left, first])?;
+                }
             }
             let size = extents(tensor).get(self.axis).copied()?;
             *place.get_mut(self.axis)? += usize::from(size);
@@ -87,10 +90,10 @@ impl<'m> Bound<'m> for Pad<'m> {
         Ok(Self { tensors: [input, output], record })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let before = [self.record.top, self.record.left].map(usize::from);
-        rows(model, arena, input, output, |map, y, row| {
+        let first = range.start.saturating_sub(before[0]);
+        rows(model, arena, self.tensors, range, first, |map, y, row| {
             layout::pad_row(map, before, self.record.value, y, row)
         })
     }
@@ -120,10 +123,9 @@ impl<'m> Bound<'m> for Transpose<'m> {
         Ok(Self { tensors: [input, output], order })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
-        let channels = usize::from(output.channels);
-        rows(model, arena, input, output, |map, y, row| {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let channels = usize::from(self.tensors[1].channels);
+        rows(model, arena, self.tensors, range, 0, |map, y, row| {
             layout::transpose_row(map, self.order, channels, y, row)
         })
     }
@@ -155,9 +157,11 @@ impl<'m> Bound<'m> for Slice<'m> {
         Ok(Self { tensors, start })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
-        let channels = usize::from(output.channels);
-        rows(model, arena, input, output, |map, y, row| layout::slice_row(map, self.start, channels, y, row))
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let channels = usize::from(self.tensors[1].channels);
+        let first = range.start.wrapping_add(self.start[0]);
+        rows(model, arena, self.tensors, range, first, |map, y, row| {
+            layout::slice_row(map, self.start, channels, y, row)
+        })
     }
 }

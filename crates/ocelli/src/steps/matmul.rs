@@ -1,5 +1,7 @@
 //! Products of two maps.
 
+use core::ops::Range;
+
 use ocelli_format::operator::MatMulQ32Record;
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{Q32, matmul};
@@ -41,14 +43,16 @@ impl<'m> Bound<'m> for MatMulQ32<'m> {
         Ok(Self { inputs, output, kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let Operands { output, inputs, .. } = Operands::split(model, arena, self.output)?;
-        let [first, second] = [inputs.map(self.inputs[0])?, inputs.map(self.inputs[1])?];
-        let length = usize::from(self.output.width) * usize::from(self.output.channels);
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let Operands { output, inputs, .. } = Operands::split(model, arena, self.output, &range)?;
+        let shared = self.inputs[1].height == 1;
+        let first = inputs.map(self.inputs[0], range.start)?;
+        let second = inputs.map(self.inputs[1], if shared { 0 } else { range.start })?;
+        let length = self.output.row_len();
         if length == 0 {
             return None;
         }
-        for (y, row) in output.chunks_exact_mut(length).enumerate() {
+        for (y, row) in range.zip(output.chunks_exact_mut(length)) {
             self.kernel.row(&first, &second, y, row)?;
         }
         Some(())

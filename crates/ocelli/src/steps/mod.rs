@@ -9,6 +9,8 @@ mod norm;
 mod pool;
 mod softmax;
 
+use core::ops::Range;
+
 use ocelli_format::{Model, Operator, Step, Target, TensorInfo};
 use ocelli_kernels::arch::{Arch, Portable};
 use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
@@ -19,19 +21,22 @@ const PARAMETERS: &str = "its parameters have another length than its operator t
 
 /// A step whose tensors and parameters were checked.
 pub(crate) trait Bound<'m>: Sized {
+    /// Whether it makes all rows of its output at once.
+    const WHOLE: bool = false;
+
     /// Checks the step; the error says what does not fit.
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str>;
 
-    /// Runs it; `None` never happens after `bind` passed.
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()>;
+    /// Makes these rows of the output, which lie together; `None` never happens after `bind` passed.
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], rows: Range<usize>) -> Option<()>;
 }
 
 /// What to do with a step.
 pub(crate) enum Action<'a> {
     /// Only check it.
     Check,
-    /// Run it on an arena.
-    Run(&'a mut [i8]),
+    /// Make rows of its output, on an arena.
+    Rows(&'a mut [i8], Range<usize>),
 }
 
 /// Why a step was not done.
@@ -109,8 +114,32 @@ fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) 
     let bound = B::bind(model, step)?;
     match action {
         Action::Check => Ok(()),
-        Action::Run(arena) => bound.run(model, arena).ok_or("it could not run"),
+        Action::Rows(arena, rows) => make(&bound, model, step, arena, rows).ok_or("it could not run"),
     }
+}
+
+/// Makes rows in runs that lie together.
+#[inline]
+fn make<'m, B: Bound<'m>>(
+    bound: &B,
+    model: &Model<'m>,
+    step: &Step<'m>,
+    arena: &mut [i8],
+    rows: Range<usize>,
+) -> Option<()> {
+    let output = model.tensor(step.output)?;
+    let slots = usize::from(output.slots);
+    if B::WHOLE && rows.len() != usize::from(output.height) {
+        return None;
+    }
+    let mut y = rows.start;
+    while y < rows.end {
+        let slot = if y < slots { y } else { y.checked_rem(slots)? };
+        let end = y.wrapping_add(slots.wrapping_sub(slot)).min(rows.end);
+        bound.rows(model, arena, y..end)?;
+        y = end;
+    }
+    Some(())
 }
 
 /// A requantization rule as records keep it.
@@ -174,25 +203,34 @@ fn in_place<'m, const INPUTS: usize>(
     Ok((inputs, output))
 }
 
-/// Makes every row of the output from the whole map of the input.
+/// Makes rows of the output one by one from a map of the input, of which no row before `first` is read.
 #[inline]
 fn rows(
     model: &Model<'_>,
     arena: &mut [i8],
-    input: &TensorInfo,
-    output: &TensorInfo,
+    [input, output]: [&TensorInfo; 2],
+    rows: Range<usize>,
+    first: usize,
     row: impl Fn(&Map<'_>, usize, &mut [i8]) -> Option<()>,
 ) -> Option<()> {
-    let length = usize::from(output.width) * usize::from(output.channels);
+    let length = output.row_len();
     if length == 0 {
         return None;
     }
-    let mut operands = Operands::split(model, arena, output)?;
-    let (map, values) = operands.map_and_output(input)?;
-    for (y, values) in values.chunks_exact_mut(length).enumerate() {
+    let mut operands = Operands::split(model, arena, output, &rows)?;
+    let (map, values) = operands.map_and_output(input, first)?;
+    for (y, values) in rows.zip(values.chunks_exact_mut(length)) {
         row(&map, y, values)?;
     }
     Some(())
+}
+
+/// The first row that a window sees from output row `y`.
+#[inline]
+fn first_row(window: &Window, y: usize) -> usize {
+    let [stride, _] = window.stride;
+    let [padding, _] = window.padding;
+    y.wrapping_mul(usize::from(stride)).saturating_sub(usize::from(padding))
 }
 
 /// A window must be possible, and near enough to the map that coordinates fit 26 bits.

@@ -1,5 +1,7 @@
 //! Normalization steps.
 
+use core::ops::Range;
+
 use ocelli_format::operator::NormQ32Record;
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::norm;
@@ -33,8 +35,11 @@ impl<'m> Bound<'m> for NormQ32<'m> {
         Ok(Self { tensors: [input, output], kernel, whole_map })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        update(model, arena, self.tensors, |data| {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        if self.whole_map && range.len() != usize::from(self.tensors[1].height) {
+            return None;
+        }
+        update(model, arena, self.tensors, range, |data| {
             if self.whole_map { self.kernel.map(data) } else { self.kernel.pixels(data) }
         })
     }

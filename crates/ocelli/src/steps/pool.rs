@@ -1,10 +1,12 @@
 //! Maxima and means, row by row.
 
+use core::ops::Range;
+
 use ocelli_format::operator::{AveragePoolQ32Record, MeanTfLiteRecord, PoolRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{TfLite, Window, pool};
 
-use super::{Bound, PARAMETERS, Rule, check_window, one_to_one, rows};
+use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
 
 /// The tensors of a pooling step, whose window has no dilation and sees at least one value at each output.
 fn bind_window<'m>(
@@ -42,10 +44,12 @@ impl<'m> Bound<'m> for Max<'m> {
         Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let PoolRecord { window, min, max, .. } = self.record;
-        rows(model, arena, input, output, |map, y, row| pool::max_row(window, map, y, row, [*min, *max]))
+        let first = first_row(window, range.start);
+        rows(model, arena, self.tensors, range, first, |map, y, row| {
+            pool::max_row(window, map, y, row, [*min, *max])
+        })
     }
 }
 
@@ -66,9 +70,9 @@ impl<'m> Bound<'m> for AverageQ32<'m> {
         Ok(Self { tensors: bind_window(model, step, &record.window)?, kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
-        rows(model, arena, input, output, |map, y, row| self.kernel.row(map, y, row))
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let first = first_row(&self.kernel.window, range.start);
+        rows(model, arena, self.tensors, range, first, |map, y, row| self.kernel.row(map, y, row))
     }
 }
 
@@ -83,11 +87,13 @@ impl<'m> Bound<'m> for AverageTfLite<'m> {
         Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let PoolRecord { window, min, max, .. } = self.record;
-        let rule = TfLite::new(output, *min, *max);
-        rows(model, arena, input, output, |map, y, row| pool::average_row_tflite(window, map, y, row, &rule))
+        let rule = TfLite::new(self.tensors[1], *min, *max);
+        let first = first_row(window, range.start);
+        rows(model, arena, self.tensors, range, first, |map, y, row| {
+            pool::average_row_tflite(window, map, y, row, &rule)
+        })
     }
 }
 
@@ -105,10 +111,9 @@ impl<'m> Bound<'m> for MeanTfLite<'m> {
         Ok(Self { tensors, record: step.record().ok_or(PARAMETERS)? })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
-        let [input, output] = self.tensors;
-        let rule = TfLite::new(output, i8::MIN, i8::MAX);
-        rows(model, arena, input, output, |map, _, row| {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let rule = TfLite::new(self.tensors[1], i8::MIN, i8::MAX);
+        rows(model, arena, self.tensors, range, 0, |map, _, row| {
             pool::mean_tflite(map, row, &rule, &self.record.channel)
         })
     }

@@ -1,5 +1,7 @@
 //! Softmax steps.
 
+use core::ops::Range;
+
 use ocelli_format::operator::{SoftmaxTfLiteRecord, TableRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::softmax;
@@ -24,9 +26,9 @@ impl<'m> Bound<'m> for SoftmaxQ32<'m> {
         Ok(Self { tensors: [input, output], exponentials })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let channels = usize::from(self.tensors[1].channels);
-        update(model, arena, self.tensors, |data| softmax::softmax(data, channels, self.exponentials))
+        update(model, arena, self.tensors, range, |data| softmax::softmax(data, channels, self.exponentials))
     }
 }
 
@@ -44,8 +46,8 @@ impl<'m> Bound<'m> for SoftmaxTfLite<'m> {
         Ok(Self { tensors: [input, output], kernel })
     }
 
-    fn run(&self, model: &Model<'m>, arena: &mut [i8]) -> Option<()> {
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let channels = usize::from(self.tensors[1].channels);
-        update(model, arena, self.tensors, |data| self.kernel.apply(data, channels))
+        update(model, arena, self.tensors, range, |data| self.kernel.apply(data, channels))
     }
 }

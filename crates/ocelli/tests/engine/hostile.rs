@@ -290,7 +290,7 @@ fn tensors_at_the_edge_of_memory_are_refused() {
             Model::open(model.get()).unwrap().arena_bytes()
         };
         let offset = (room - tensor.len() + 1) as u32;
-        let at = start + 16 * index;
+        let at = start + 20 * index;
         for offset in [offset, u32::MAX, i32::MAX as u32] {
             copy.get_mut()[at..at + 4].copy_from_slice(&offset.to_le_bytes());
             seal(copy.get_mut());

@@ -1,7 +1,7 @@
 //! Small models, step by step; every tensor has its own place in the arena unless it shares another's.
 
 use ocelli::{ALIGNMENT, Engine, EngineError, Model, Numerics, Target, operator};
-use ocelli_format::{Metadata, ModelWriter, TensorInfo};
+use ocelli_format::{Execution, Metadata, ModelWriter, TensorInfo};
 
 /// Height, width, channels.
 pub type Shape = [u16; 3];
@@ -43,7 +43,8 @@ impl Network {
 
     /// The file.
     pub fn file(&self, input: u16, output: u16, metadata: &Metadata) -> Vec<u8> {
-        self.writer.finish(Target::Portable, Numerics::Q32, self.arena, [input, output], metadata)
+        let execution = Execution { arena_bytes: self.arena, ..Execution::default() };
+        self.writer.finish(Target::Portable, Numerics::Q32, execution, [input, output], metadata)
     }
 
     /// The output for an input.
@@ -53,7 +54,17 @@ impl Network {
 }
 
 fn info([height, width, channels]: Shape, scale: f32, zero_point: i8, offset: u32) -> TensorInfo {
-    TensorInfo { offset, height, width, channels, constant: 0, zero_point, scale }
+    TensorInfo {
+        offset,
+        height,
+        width,
+        channels,
+        slots: height,
+        constant: 0,
+        zero_point,
+        counter: TensorInfo::COMPLETE,
+        scale,
+    }
 }
 
 /// A copy of bytes at an aligned place, which may be followed by more.

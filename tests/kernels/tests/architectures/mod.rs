@@ -139,7 +139,7 @@ impl Arch for Copied {
             if let Some(table) = rules.table {
                 elementwise::table(scratch, table);
             }
-            let middle = Map { data: scratch, slots: 1, height: 1, width, channels, zero_point: 0 };
+            let middle = Map::whole(scratch, [1, width, channels], 0);
             kernel.row(&middle, 0, output, &rules.pointwise, &parameters)?;
         }
         Some(())
