@@ -248,7 +248,7 @@ impl Benchmark {
                 let height = (tokens as u32).isqrt() as usize;
                 let width = tokens / height;
                 let length = tokens * channels;
-                let map = |data, zero_point| Map { data, slots: height, height, width, channels, zero_point };
+                let map = |data, zero_point| Map::whole(data, [height, width, channels], zero_point);
                 let maps = [map(&input[..length], 3), map(&other[..length], -4), map(&third[..length], 5)];
                 let output = &mut expected[..length];
                 let scratch = scratch.get_mut(..A::attention_scratch(tokens, dimension, dimension))?;
