@@ -47,7 +47,14 @@ unsafe extern "C" {
     #[link_name = "ocelli_helium_fill"]
     pub fn fill(to: *mut i8, value: i32, bytes: usize);
     #[link_name = "ocelli_helium_pieces"]
-    pub fn pieces(from: *const i8, from_stride: usize, to: *mut i8, to_stride: usize, bytes: usize, count: usize);
+    pub fn pieces(
+        from: *const i8,
+        from_stride: usize,
+        to: *mut i8,
+        to_stride: usize,
+        bytes: usize,
+        count: usize,
+    );
     #[link_name = "ocelli_helium_clamp"]
     pub fn clamp(data: *mut i8, bytes: usize, min: i32, max: i32);
     #[link_name = "ocelli_helium_table"]

@@ -40,8 +40,9 @@ pub fn pieces(
     count: usize,
 ) -> Option<()> {
     let Some(last) = count.checked_sub(1) else { return Some(()) };
-    let fits =
-        |stride: usize, length: usize| last.checked_mul(stride)?.checked_add(width).filter(|&end| end <= length);
+    let fits = |stride: usize, length: usize| {
+        last.checked_mul(stride)?.checked_add(width).filter(|&end| end <= length)
+    };
     fits(from_stride, from.len())?;
     fits(to_stride, to.len())?;
     let mut first = 0;

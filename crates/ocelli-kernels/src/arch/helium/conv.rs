@@ -50,8 +50,7 @@ fn round_up(values: usize) -> Option<usize> {
 /// Pairs of a window as sizes.
 pub fn sizes(window: &Window) -> Option<[[usize; 2]; 4]> {
     let pair = |pair: [u16; 2]| pair.map(usize::from);
-    let pairs =
-        [pair(window.kernel), pair(window.stride), pair(window.dilation), pair(window.padding)];
+    let pairs = [pair(window.kernel), pair(window.stride), pair(window.dilation), pair(window.padding)];
     pairs.iter().take(3).flatten().all(|&size| size != 0).then_some(pairs)
 }
 
@@ -69,7 +68,8 @@ impl Plan {
             .checked_add((kernel[1] - 1).checked_mul(dilation[1])?)?
             .checked_add(1)?;
         let (form, values, segments, pitch) = if kernel == [1, 1] && padding == [0, 0] {
-            let copied = if channels.is_multiple_of(16) { 0 } else { width.checked_mul(channels)?.checked_add(16)? };
+            let copied =
+                if channels.is_multiple_of(16) { 0 } else { width.checked_mul(channels)?.checked_add(16)? };
             (Form::Pixels, round_up(channels)?, 1, copied)
         } else {
             let pitch = seen.checked_mul(channels)?.checked_add(16)?;
@@ -161,7 +161,16 @@ impl Plan {
             // Which row of the padded map each copied row is.
             let mut held = [usize::MAX; 16];
             for (row, output) in output.chunks_exact_mut(length).enumerate() {
-                self.window_row(shape, rule, packed, input, y.checked_add(row)?, output, &mut work, &mut held)?;
+                self.window_row(
+                    shape,
+                    rule,
+                    packed,
+                    input,
+                    y.checked_add(row)?,
+                    output,
+                    &mut work,
+                    &mut held,
+                )?;
             }
         }
         quad::clamp(rule, output);

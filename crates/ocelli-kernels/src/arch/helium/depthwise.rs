@@ -4,9 +4,9 @@ use super::super::{ConvShape, Parameters};
 use super::conv::sizes;
 use super::windows::{TILES, Windows, interleave};
 use super::{bytes, quad};
+use crate::Map;
 use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
-use crate::Map;
 
 /// How a shape is computed.
 #[derive(Clone, Copy, Debug)]

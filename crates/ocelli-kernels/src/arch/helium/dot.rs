@@ -164,7 +164,8 @@ impl Dot {
     ) {
         use super::asm;
         let &Pixels { data, starts: [start, second, third], stride, count } = pixels;
-        let (x, parameters, y) = (data.as_ptr() as usize + start, packed.as_ptr() as usize, output.as_mut_ptr() as usize);
+        let (x, parameters, y) =
+            (data.as_ptr() as usize + start, packed.as_ptr() as usize, output.as_mut_ptr() as usize);
         let (quads, zero_point) = (self.stored() / 4, quad::zero_point(rule));
         // Pixels in groups of `size`. Those left over are a group that overlaps the one before, or, where there are fewer than a group,
         // a group of which pixels are the same.

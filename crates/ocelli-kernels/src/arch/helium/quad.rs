@@ -1,6 +1,8 @@
 //! The parameters of four output channels that follow their weights: multipliers, biases and, under `TfLite`, shifts.
 
-use crate::requantize::{Requantize, Rule};
+#[cfg(not(ocelli_helium))]
+use crate::requantize::Requantize;
+use crate::requantize::Rule;
 #[cfg(not(ocelli_helium))]
 use crate::{Q32, Q32Channel, TfLite, TfLiteChannel};
 

@@ -77,7 +77,8 @@ impl Windows {
                 let (tile, channel) = (at / 64, at / 16 % 4);
                 let row = tile.checked_div(self.tiles[1])? * 4 + at % 4;
                 let column = tile.checked_rem(self.tiles[1])? * 4 + at / 4 % 4;
-                let value = if channel < channels.len() { weight(quad * 4 + channel, row, column)? } else { 0 };
+                let value =
+                    if channel < channels.len() { weight(quad * 4 + channel, row, column)? } else { 0 };
                 *byte = value.cast_unsigned();
             }
             quad::pack::<R>(channels, after)?;
@@ -128,7 +129,8 @@ impl Windows {
             for place in 0..count {
                 for channel in 0..4 {
                     let mut sum = 0i32;
-                    for (at, &weight) in weights.as_bytes().iter().enumerate().filter(|(at, _)| at / 16 % 4 == channel)
+                    for (at, &weight) in
+                        weights.as_bytes().iter().enumerate().filter(|(at, _)| at / 16 % 4 == channel)
                     {
                         let (tile, column, row) = (at / 64, at / 4 % 4, at % 4);
                         let word = tile.checked_div(self.tiles[1])? * self.plane
