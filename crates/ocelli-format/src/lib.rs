@@ -9,7 +9,6 @@ extern crate alloc;
 
 mod error;
 mod header;
-mod macs;
 mod model;
 pub mod operator;
 mod step;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ocelli_kernel_cases::{Kind, Verdict, Workspace, check};
-use ocelli_kernels::arch::helium::Helium;
+use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::{Arch, Portable};
 use zerocopy::FromZeros;
 
@@ -40,6 +40,6 @@ fn copied() {
 }
 
 #[test]
-fn helium() {
-    equals_portable::<Helium>();
+fn dsp() {
+    equals_portable::<Dsp>();
 }

@@ -75,8 +75,7 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// Name for messages.
-    pub fn name(self) -> String {
+    fn name(self) -> String {
         match self {
             Self::Host => "host".into(),
             Self::Qemu(machine) => format!("qemu:{} ({})", machine.name, machine.core),

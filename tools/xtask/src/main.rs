@@ -7,7 +7,6 @@ mod cli;
 mod demo;
 mod kernels;
 mod networks;
-mod peers;
 mod repository;
 mod setup;
 mod steps;

@@ -1,0 +1,337 @@
+//! Convolution without groups: windows of pixel pairs are widened a few pairs at a time, then go through the pointwise kernel.
+
+use core::ops::Range;
+
+use super::pack;
+use super::pointwise::{GROUP, Placement, Pointwise, group_words};
+use super::widen::{MAX_ROWS, Order, Row};
+use crate::Map;
+use crate::arch::{ConvShape, Parameters};
+use crate::requantize::Rule;
+use crate::scratch::{SPARE, align, take};
+
+/// Bytes of the stream at once, where a pair of windows is not larger.
+const STREAM: usize = 1408;
+
+/// What follows from a shape.
+struct Plan {
+    order: Order,
+    /// Pairs widened at once.
+    chunk: usize,
+}
+
+impl Plan {
+    fn new(shape: &ConvShape) -> Option<Self> {
+        let [rows, columns] = shape.window.kernel.map(usize::from);
+        let length = columns.checked_mul(shape.input[2])?;
+        let strides = shape.window.stride.iter().chain(&shape.window.dilation);
+        let sizes = shape.input.iter().chain(&shape.output);
+        if !(1..=MAX_ROWS).contains(&rows)
+            || length == 0
+            || strides.min() == Some(&0)
+            || sizes.min() == Some(&0)
+        {
+            return None;
+        }
+        let order = Order { rows, length };
+        let pair = order.steps().checked_mul(8)?;
+        let most = shape.output[1].checked_mul(shape.output[0])?.div_ceil(2);
+        Some(Self { order, chunk: STREAM.checked_div(pair)?.clamp(1, most) })
+    }
+
+    /// Values of the stream.
+    fn stream(&self) -> usize {
+        self.chunk.saturating_mul(self.order.steps()).saturating_mul(4)
+    }
+
+    /// Bytes of a pair of windows that are put together, and of a row of padding.
+    fn window(&self) -> usize {
+        (self.order.rows.saturating_mul(2).saturating_add(1)).saturating_mul(self.order.length)
+    }
+}
+
+/// [`super::Arch::conv_words`].
+pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
+    let plan = Plan::new(shape)?;
+    shape.output[2].div_ceil(GROUP).checked_mul(group_words::<R>(plan.order.steps()))
+}
+
+/// [`super::Arch::pack_conv`].
+pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
+    let Order { rows, length } = Plan::new(shape)?.order;
+    let order = Order { rows, length };
+    let value = |step, lane| order.value(step, lane);
+    pack::pack(parameters, rows.checked_mul(length)?, order.steps(), value, packed)
+}
+
+/// [`super::Arch::conv_scratch`].
+pub fn scratch(shape: &ConvShape) -> usize {
+    Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window() + SPARE)
+}
+
+/// [`super::Arch::conv`].
+pub fn conv<R: Rule>(
+    shape: &ConvShape,
+    rule: &R,
+    packed: &[u32],
+    input: &Map<'_>,
+    y: usize,
+    output: &mut [i8],
+    scratch: &mut [i8],
+) -> Option<()> {
+    let plan = Plan::new(shape)?;
+    let (stream, rest) = take::<i16>(align(scratch)?, plan.stream())?;
+    let (window, _) = take::<i8>(rest, plan.window())?;
+    let (window, padding) = window.split_at_mut_checked(plan.order.rows * 2 * plan.order.length)?;
+    padding.fill(input.zero_point);
+    let [_, width, outputs] = shape.output;
+    let row_length = width.checked_mul(outputs)?;
+    let rows = output.len().checked_div(row_length)?;
+    let pointwise = Pointwise { rule, weights: packed, steps: plan.order.steps(), outputs };
+    let mut run =
+        Run { shape, plan: &plan, input, pointwise, stream, window, padding, width: shape.input[1] };
+    let mut seen = [[None; MAX_ROWS]; 2];
+    let [first, second] = &mut seen;
+    let (first, second) = (first.get_mut(..plan.order.rows)?, second.get_mut(..plan.order.rows)?);
+    if let Some(pixels) = one_row(shape, input, y, rows) {
+        run.width = rows * width;
+        first.fill(Some(pixels));
+        run.row(first, rows * width, output)?;
+    } else if rows > 1 && width % 2 == 1 {
+        let mut output = output.chunks_exact_mut(row_length * 2);
+        let mut y = y;
+        for output in &mut output {
+            run.see(y, first)?;
+            run.see(y.checked_add(1)?, second)?;
+            let pairs = Pairs { count: width, step: 1, second: 0, rows: [first, second] };
+            run.pairs(&pairs, output, Placement { start: 0, second: row_length, step: outputs })?;
+            y = y.checked_add(2)?;
+        }
+        let last = output.into_remainder();
+        if !last.is_empty() {
+            run.see(y, first)?;
+            run.row(first, width, last)?;
+        }
+    } else {
+        for (row, output) in output.chunks_exact_mut(row_length).enumerate() {
+            run.see(y.checked_add(row)?, first)?;
+            run.row(first, width, output)?;
+        }
+    }
+    pack::clamp(rule, output);
+    Some(())
+}
+
+/// The pixels that `rows` rows of a 1x1 convolution see, if they are one after the other.
+fn one_row<'a>(shape: &ConvShape, input: &Map<'a>, y: usize, rows: usize) -> Option<&'a [i8]> {
+    let window = &shape.window;
+    if window.kernel != [1, 1] || window.stride != [1, 1] || window.padding != [0, 0] {
+        return None;
+    }
+    let first = input.row(y)?;
+    let length = first.len();
+    let slot = y.checked_sub(input.base)?.checked_rem(input.slots)?;
+    if slot + rows > input.slots {
+        return None;
+    }
+    input.data.get(slot * length..)?.get(..rows * length)
+}
+
+/// Rows of the input that a row of windows sees; `None` above and below the map.
+type Seen<'m> = [Option<&'m [i8]>];
+
+/// Pairs of pixels that lie side by side, or one above the other.
+struct Pairs<'a, 'm> {
+    count: usize,
+    /// Columns from a pair to the next.
+    step: usize,
+    /// Columns from the first pixel to the second.
+    second: usize,
+    /// What the first and the second pixels see.
+    rows: [&'a Seen<'m>; 2],
+}
+
+/// The making of some rows.
+struct Run<'a, 'm, R: Rule> {
+    shape: &'a ConvShape,
+    plan: &'a Plan,
+    input: &'a Map<'m>,
+    pointwise: Pointwise<'a, R>,
+    stream: &'a mut [i16],
+    window: &'a mut [i8],
+    padding: &'a [i8],
+    /// Pixels of an input row.
+    width: usize,
+}
+
+impl<'m, R: Rule> Run<'_, 'm, R> {
+    /// The rows that output row `y` sees.
+    fn see(&self, y: usize, rows: &mut [Option<&'m [i8]>]) -> Option<()> {
+        let window = &self.shape.window;
+        let [stride, dilation, padding] =
+            [window.stride[0], window.dilation[0], window.padding[0]].map(usize::from);
+        let mut at = y.checked_mul(stride)?;
+        for row in rows {
+            *row = match at.checked_sub(padding) {
+                Some(y) if y < self.input.height => Some(self.input.row(y)?),
+                _ => None,
+            };
+            at = at.checked_add(dilation)?;
+        }
+        Some(())
+    }
+
+    /// A row of `pixels` pixels.
+    fn row(&mut self, rows: &Seen<'m>, pixels: usize, output: &mut [i8]) -> Option<()> {
+        let outputs = self.shape.output[2];
+        let pairs = Pairs { count: pixels / 2, step: 2, second: 1, rows: [rows, rows] };
+        self.pairs(&pairs, output, Placement { start: 0, second: outputs, step: outputs * 2 })?;
+        if pixels % 2 == 1 {
+            let last = pixels - 1;
+            let pair = Pairs { count: pixels, step: 1, second: 0, rows: [rows, rows] };
+            let inside = self.inside(&pair);
+            self.fill(&pair, last, usize::from(inside.contains(&last)), 0)?;
+            let placement = Placement { start: last * outputs, second: 0, step: 0 };
+            self.pointwise.singles(self.stream, 0, 1, output, placement)?;
+        }
+        Some(())
+    }
+
+    /// All pairs of a row or two, a chunk at a time.
+    fn pairs(&mut self, pairs: &Pairs<'_, 'm>, output: &mut [i8], placement: Placement) -> Option<()> {
+        let values = self.plan.order.steps() * 4;
+        let inside = self.inside(pairs);
+        let mut done = 0;
+        while done < pairs.count {
+            let end = pairs.count.min(done + self.plan.chunk);
+            let mut pair = done;
+            while pair < end {
+                let within = if inside.contains(&pair) { inside.end.min(end) - pair } else { 0 };
+                self.fill(pairs, pair, within, (pair - done) * values)?;
+                pair += within.max(1);
+            }
+            let placement = Placement { start: placement.start + done * placement.step, ..placement };
+            self.pointwise.pairs(self.stream, values, end - done, output, placement)?;
+            done = end;
+        }
+        Some(())
+    }
+
+    /// The pairs of which both windows are wholly on the map, in so far as it matters.
+    fn inside(&self, pairs: &Pairs<'_, 'm>) -> Range<usize> {
+        let window = &self.shape.window;
+        let [kernel, stride, padding] =
+            [window.kernel[1], window.stride[1], window.padding[1]].map(usize::from);
+        let absent = |rows: &Seen<'m>| rows.iter().any(Option::is_none);
+        // Rows of padding do not advance, which both pixels must then share.
+        let split = pairs.second == 0 && pairs.step == 1 && pairs.rows.into_iter().any(absent);
+        let step = stride * pairs.step;
+        let room = (self.width + padding).checked_sub(kernel + pairs.second * stride);
+        match room {
+            Some(room) if !split && (window.dilation[1] == 1 || kernel == 1) => {
+                let first = padding.div_ceil(step.max(1));
+                first..(room.checked_div(step).unwrap_or(0) + 1).min(pairs.count)
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// Widens the windows of `count` pairs from `pair` on, or of one on the border where `count` is 0.
+    fn fill(&mut self, pairs: &Pairs<'_, 'm>, pair: usize, count: usize, at: usize) -> Option<()> {
+        // Most windows have few rows, and lists of many take long to initialise.
+        if self.plan.order.rows <= 3 {
+            self.fill_rows::<3>(pairs, pair, count, at)
+        } else {
+            self.fill_rows::<MAX_ROWS>(pairs, pair, count, at)
+        }
+    }
+
+    fn fill_rows<const MOST: usize>(
+        &mut self,
+        pairs: &Pairs<'_, 'm>,
+        pair: usize,
+        count: usize,
+        at: usize,
+    ) -> Option<()> {
+        let Order { rows, length } = self.plan.order;
+        let window = &self.shape.window;
+        let stride = usize::from(window.stride[1]);
+        let column = pair * pairs.step;
+        let channels = self.shape.input[2];
+        let stream = self.stream.get_mut(at..)?;
+        let mut list = [Row::default(); MOST];
+        let list = list.get_mut(..rows)?;
+        if count == 0 {
+            let mut parts = self.window.chunks_exact_mut(length);
+            for row in 0..rows {
+                for (pixel, rows) in pairs.rows.into_iter().enumerate() {
+                    let column = column + pixel * pairs.second;
+                    gather(
+                        self.shape,
+                        self.input.zero_point,
+                        *rows.get(row)?,
+                        self.width,
+                        column,
+                        parts.next()?,
+                    )?;
+                }
+            }
+            for (row, parts) in list.iter_mut().zip(self.window.chunks_exact(length * 2)) {
+                let (first, second) = parts.split_at_checked(length)?;
+                *row = Row::new(first, second, 0);
+            }
+            return self.plan.order.widen(list, 1, stream);
+        }
+        let start = (column * stride).checked_sub(usize::from(window.padding[1]))? * channels;
+        let next = start + pairs.second * stride * channels;
+        let [first, second] = pairs.rows;
+        for (row, (first, second)) in list.iter_mut().zip(first.iter().zip(second)) {
+            *row = match (first, second) {
+                (Some(first), Some(second)) => {
+                    Row::new(first.get(start..)?, second.get(next..)?, pairs.step * stride * channels)
+                }
+                _ => Row::new(self.padding, self.padding, 0),
+            };
+        }
+        self.plan.order.widen(list, count, stream)
+    }
+}
+
+/// A row of one window, with padding where it is not on the map.
+fn gather(
+    shape: &ConvShape,
+    zero_point: i8,
+    source: Option<&[i8]>,
+    width: usize,
+    column: usize,
+    to: &mut [i8],
+) -> Option<()> {
+    let channels = shape.input[2];
+    let window = &shape.window;
+    let [kernel, stride, dilation, padding] =
+        [window.kernel[1], window.stride[1], window.dilation[1], window.padding[1]].map(usize::from);
+    let Some(source) = source else {
+        to.fill(zero_point);
+        return Some(());
+    };
+    let start = column * stride;
+    if dilation == 1 {
+        let first = padding.saturating_sub(start).min(kernel);
+        let end = (width + padding).saturating_sub(start).clamp(first, kernel);
+        let from = source.get((start + first).saturating_sub(padding).min(width) * channels..)?;
+        let (before, rest) = to.split_at_mut_checked(first * channels)?;
+        let (within, after) = rest.split_at_mut_checked((end - first) * channels)?;
+        before.fill(zero_point);
+        within.copy_from_slice(from.get(..within.len())?);
+        after.fill(zero_point);
+        return Some(());
+    }
+    for (tap, to) in to.chunks_exact_mut(channels).enumerate() {
+        let at = (start + tap * dilation).checked_sub(padding).filter(|&at| at < width);
+        match at {
+            Some(at) => to.copy_from_slice(source.get(at * channels..)?.get(..channels)?),
+            None => to.fill(zero_point),
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,200 @@
+//! Pointwise convolution over a stream of pixel pairs: `pointwise.s`, and the same in plain Rust.
+#![allow(unsafe_code)]
+
+use crate::requantize::Rule;
+
+/// Output channels of a group, whose weights lie together.
+pub const GROUP: usize = 4;
+/// Steps that the shallow kernel makes at most.
+#[cfg(ocelli_dsp)]
+const SHALLOW: usize = 17;
+
+#[cfg(ocelli_dsp)]
+core::arch::global_asm!(include_str!("pointwise.s"), options(raw));
+
+/// Words of a group's parameters for `steps` steps of two values.
+pub const fn group_words<R: Rule>(steps: usize) -> usize {
+    steps.saturating_mul(2).saturating_add(if R::TFLITE { 12 } else { 8 })
+}
+
+/// Where a run of pixels goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    /// Offset of the first pixel in the output.
+    pub start: usize,
+    /// From the first pixel of a pair to its second.
+    pub second: usize,
+    /// From a pair to the next.
+    pub step: usize,
+}
+
+/// What the assembly reads. `pointwise.s` has the offsets.
+#[cfg(ocelli_dsp)]
+#[repr(C)]
+struct Control {
+    stream: *const i16,
+    weights: *const u32,
+    output: *mut i8,
+    second: usize,
+    weights_end: *const u32,
+    tail: usize,
+    steps: usize,
+    zero_point: i32,
+    pairs: usize,
+    stream_step: usize,
+    output_step: usize,
+}
+
+#[cfg(ocelli_dsp)]
+unsafe extern "C" {
+    fn ocelli_dsp_pointwise_q32(control: *const Control);
+    fn ocelli_dsp_pointwise_q32_deep(control: *const Control);
+    fn ocelli_dsp_pointwise_q32_single(control: *const Control);
+    fn ocelli_dsp_pointwise_tflite(control: *const Control);
+    fn ocelli_dsp_pointwise_tflite_deep(control: *const Control);
+    fn ocelli_dsp_pointwise_tflite_single(control: *const Control);
+}
+
+/// A pointwise convolution's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Pointwise<'a, R: Rule> {
+    /// The rule.
+    pub rule: &'a R,
+    /// Its groups' parameters, each [`group_words`].
+    pub weights: &'a [u32],
+    /// Half the values of a pixel, rounded up.
+    pub steps: usize,
+    /// Output channels.
+    pub outputs: usize,
+}
+
+impl<R: Rule> Pointwise<'_, R> {
+    /// Makes `pairs` pairs of pixels. A pair's stream begins `stream_step` values after that of the pair before.
+    pub fn pairs(
+        &self,
+        stream: &[i16],
+        stream_step: usize,
+        pairs: usize,
+        output: &mut [i8],
+        placement: Placement,
+    ) -> Option<()> {
+        self.run::<2>(stream, stream_step, pairs, output, placement)
+    }
+
+    /// Makes the first pixel of each of `pairs` pairs.
+    pub fn singles(
+        &self,
+        stream: &[i16],
+        stream_step: usize,
+        pairs: usize,
+        output: &mut [i8],
+        placement: Placement,
+    ) -> Option<()> {
+        self.run::<1>(stream, stream_step, pairs, output, Placement { second: 0, ..placement })
+    }
+
+    fn run<const PIXELS: usize>(
+        &self,
+        stream: &[i16],
+        stream_step: usize,
+        pairs: usize,
+        output: &mut [i8],
+        placement: Placement,
+    ) -> Option<()> {
+        let last = pairs.checked_sub(1)?;
+        let read = last.checked_mul(stream_step)?.checked_add(self.steps.checked_mul(4)?)?;
+        let written =
+            last.checked_mul(placement.step)?.checked_add(placement.second)?.checked_add(self.outputs)?;
+        let groups = self.outputs.div_ceil(GROUP);
+        let words = groups.checked_mul(group_words::<R>(self.steps))?;
+        let output = output.get_mut(placement.start..)?;
+        let fits = read <= stream.len() && written <= output.len() && words <= self.weights.len();
+        if !fits || groups == 0 || self.steps == 0 {
+            return None;
+        }
+        #[cfg(ocelli_dsp)]
+        {
+            let whole = self.outputs / GROUP;
+            let control = Control {
+                stream: stream.as_ptr(),
+                weights: self.weights.as_ptr(),
+                output: output.as_mut_ptr(),
+                second: placement.second,
+                weights_end: self.weights.as_ptr().wrapping_add(whole * group_words::<R>(self.steps)),
+                tail: self.outputs % GROUP,
+                steps: self.steps,
+                zero_point: self.rule.tflite().map_or(0, |rule| rule.zero_point),
+                pairs,
+                stream_step: stream_step.wrapping_mul(2),
+                output_step: placement.step.wrapping_sub(whole * GROUP),
+            };
+            let function = match (R::TFLITE, PIXELS == 1, self.steps > SHALLOW) {
+                (false, true, _) => ocelli_dsp_pointwise_q32_single,
+                (false, false, false) => ocelli_dsp_pointwise_q32,
+                (false, false, true) => ocelli_dsp_pointwise_q32_deep,
+                (true, true, _) => ocelli_dsp_pointwise_tflite_single,
+                (true, false, false) => ocelli_dsp_pointwise_tflite,
+                (true, false, true) => ocelli_dsp_pointwise_tflite_deep,
+            };
+            // SAFETY: the kernel reads `steps` steps of 4 values at each `stream_step` of `pairs` (`read` values) and `groups` groups of
+            // weights, at least one, and writes `outputs` values at `start`, and `second` after it, at each `step` of the output
+            // (`written` values): all of them are in the slices, as checked above. It keeps no pointer.
+            unsafe { function(&raw const control) };
+        }
+        #[cfg(not(ocelli_dsp))]
+        for pair in 0..pairs {
+            let stream = stream.get(pair * stream_step..)?.get(..self.steps * 4)?;
+            let output = output.get_mut(pair * placement.step..)?;
+            for pixel in 0..PIXELS {
+                let output = output.get_mut(pixel * placement.second..)?.get_mut(..self.outputs)?;
+                self.pixel(stream, pixel, output)?;
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(not(ocelli_dsp))]
+mod model {
+    use super::{GROUP, Pointwise, group_words};
+    use crate::arch::dsp::intrinsics::{smlad, smmlar, smmulr, ssat8, sxtb16};
+    use crate::requantize::Rule;
+
+    impl<R: Rule> Pointwise<'_, R> {
+        /// One pixel of a pair.
+        pub(super) fn pixel(&self, stream: &[i16], pixel: usize, output: &mut [i8]) -> Option<()> {
+            let groups = self.weights.chunks_exact(group_words::<R>(self.steps));
+            for (output, group) in output.chunks_mut(GROUP).zip(groups) {
+                let (bias, rest) = group.split_first_chunk::<4>()?;
+                let mut sums = bias.map(u32::cast_signed);
+                let (weights, finish) = rest.split_at_checked(self.steps * 2)?;
+                for (values, weights) in stream.chunks_exact(4).zip(weights.chunks_exact(2)) {
+                    let lane = |at: usize| values.get(pixel * 2 + at).map(|&value| u32::from(value as u16));
+                    let values = (lane(1)? << 16) | lane(0)?;
+                    for (sums, &weight) in sums.chunks_exact_mut(2).zip(weights) {
+                        if let [high, low] = sums {
+                            *high = smlad(weight, values, *high);
+                            *low = smlad(sxtb16(weight), values, *low);
+                        }
+                    }
+                }
+                for (channel, output) in output.iter_mut().enumerate() {
+                    let sums = sums.get(channel / 2 * 2..)?;
+                    let odd = channel % 2 == 1;
+                    let high = sums.first()?.wrapping_sub(*sums.get(1)?);
+                    let low = *sums.get(1)?;
+                    let value = if let Some(rule) = self.rule.tflite() {
+                        let [multiplier, power] = [0, 1].map(|at| finish.get(channel * 2 + at));
+                        let doubled = if odd { high >> 7 } else { low << 1 };
+                        let high = smmulr(doubled, multiplier?.cast_signed());
+                        smmlar(high.wrapping_add(high >> 31), power?.cast_signed(), rule.zero_point)
+                    } else {
+                        smmulr(if odd { high } else { low }, finish.get(channel)?.cast_signed())
+                    };
+                    *output = ssat8(value) as i8;
+                }
+            }
+            Some(())
+        }
+    }
+}

@@ -1,0 +1,148 @@
+@ Windows of pairs of pixels, widened to the stream that pointwise.s reads.
+@ r0: const Widen * of widen.rs. Clobbers r0-r3, r12, flags; saves what else it uses. Stack: 60 bytes. Input at any address, the rest 4-byte aligned.
+
+.syntax unified
+.thumb
+
+@ Rows of any length: words in the order 0, 2, 1, 3; then 1 value (and a second of any value), 2 values, or 3 in the order 0, 2, 1.
+.section .text.ocelli_dsp_widen,"ax",%progbits
+.global ocelli_dsp_widen
+.type ocelli_dsp_widen,%function
+.thumb_func
+ocelli_dsp_widen:
+  push {r4-r11,lr}
+  sub sp,#24               @ 0 rows | 4 number of rows | 8 pairs | 12 tail | 16 blocks of words
+  ldrd r1,r2,[r0,#0]
+  strd r1,r2,[sp,#0]
+  ldrd r3,r4,[r0,#16]
+  strd r4,r3,[sp,#8]       @ pairs, tail
+  ldr r2,[r0,#12]
+  ldr r3,[r0,#8]           @ words
+  adds r4,r3,#7
+  lsrs r4,r4,#3
+  str r4,[sp,#16]
+  rsb r3,r3,#0
+  and r3,r3,#7             @ words of the first block that are skipped
+  movs r5,#28
+  mul r3,r3,r5
+  adr.w r12,5f
+  add r12,r12,r3
+  adr.w r5,8f
+  cmp r4,#0
+  it eq
+  moveq r12,r5
+  add r12,r12,#1
+1:
+  ldrd r3,lr,[sp,#0]
+2:
+  ldm r3,{r0,r1,r4}
+  add r5,r0,r4
+  add r6,r1,r4
+  strd r5,r6,[r3],#16
+  ldr r11,[sp,#16]
+  bx r12
+.balign 4
+5:
+ .rept 8
+  ldr.w r4,[r0],#4
+  ldr.w r5,[r1],#4
+  sxtb16 r6,r4,ror #8
+  sxtb16 r7,r5,ror #8
+  sxtb16 r4,r4
+  sxtb16 r5,r5
+  stmia.w r2!,{r4-r7}
+ .endr
+  subs r11,#1
+  bne.w 5b
+8:
+  ldr r11,[sp,#12]
+  cmp r11,#0
+  bne 4f
+3:
+  subs lr,#1
+  bne 2b
+  ldr r3,[sp,#8]
+  subs r3,#1
+  str r3,[sp,#8]
+  bne 1b
+  add sp,#24
+  pop {r4-r11,pc}
+4:
+  ldrsb r4,[r0]
+  ldrsb r5,[r1]
+  cmp r11,#2
+  bhi 6f
+  bne 7f
+  ldrsb r6,[r0,#1]
+  ldrsb r7,[r1,#1]
+  pkhbt r4,r4,r6,lsl #16
+  pkhbt r5,r5,r7,lsl #16
+7:
+  strd r4,r5,[r2],#8
+  b 3b
+6:
+  ldrsb r6,[r0,#2]
+  ldrsb r7,[r1,#2]
+  pkhbt r4,r4,r6,lsl #16
+  pkhbt r5,r5,r7,lsl #16
+  ldrsb r6,[r0,#1]
+  ldrsb r7,[r1,#1]
+  stmia r2!,{r4-r7}
+  b 3b
+.size ocelli_dsp_widen, . - ocelli_dsp_widen
+
+@ Three rows of nine values, three pixels of three channels: the last values of two rows share a step. All rows advance by the same step.
+.macro WIDEN_WORD first, second, at
+  ldr r6,[\first,#\at]
+  ldr r7,[\second,#\at]
+  sxtb16 r8,r6,ror #8
+  sxtb16 r9,r7,ror #8
+  sxtb16 r6,r6
+  sxtb16 r7,r7
+  stmia r12!,{r6-r9}
+.endm
+.section .text.ocelli_dsp_widen_rgb,"ax",%progbits
+.global ocelli_dsp_widen_rgb
+.type ocelli_dsp_widen_rgb,%function
+.thumb_func
+ocelli_dsp_widen_rgb:
+  push {r4-r11,lr}
+  sub sp,#24
+  ldr r12,[r0,#12]
+  ldr lr,[r0,#20]          @ pairs
+  str lr,[sp,#0]
+  ldr r6,[r0,#0]
+  ldr lr,[r6,#8]           @ step
+  ldrd r0,r1,[r6,#0]
+  ldrd r2,r3,[r6,#16]
+  ldrd r4,r5,[r6,#32]
+1:
+  WIDEN_WORD r0,r1,0
+  WIDEN_WORD r0,r1,4
+  ldrsb r10,[r0,#8]
+  ldrsb r11,[r1,#8]
+  WIDEN_WORD r2,r3,0
+  WIDEN_WORD r2,r3,4
+  ldrsb r6,[r2,#8]
+  ldrsb r7,[r3,#8]
+  pkhbt r6,r10,r6,lsl #16
+  pkhbt r7,r11,r7,lsl #16
+  strd r6,r7,[r12],#8
+  WIDEN_WORD r4,r5,0
+  WIDEN_WORD r4,r5,4
+  ldrsb r6,[r4,#8]
+  ldrsb r7,[r5,#8]
+  strd r6,r7,[r12],#8
+  add r0,lr
+  add r1,lr
+  add r2,lr
+  add r3,lr
+  add r4,lr
+  add r5,lr
+  ldr r6,[sp,#0]
+  subs r6,#1
+  str r6,[sp,#0]
+  bne.w 1b
+  add sp,#24
+  pop {r4-r11,pc}
+.size ocelli_dsp_widen_rgb, . - ocelli_dsp_widen_rgb
