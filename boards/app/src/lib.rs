@@ -4,9 +4,11 @@
 #![no_std]
 
 mod batch;
+mod profile;
 mod report;
 mod stack;
 
 pub use batch::{BatchError, Counter, Files, Memory, run_batch};
+pub use profile::profile;
 pub use report::Report;
 pub use stack::PaintedStack;

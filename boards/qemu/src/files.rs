@@ -43,6 +43,11 @@ impl fmt::Display for FileError {
     }
 }
 
+/// Whether there is a file of that name.
+pub fn exists(name: &'static CStr) -> bool {
+    File::open(name).is_ok()
+}
+
 /// Reads a whole file into memory, and gives the bytes read.
 ///
 /// # Errors

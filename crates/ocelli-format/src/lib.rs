@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod error;
 mod header;
+mod macs;
 mod model;
 pub mod operator;
 mod step;

@@ -87,6 +87,17 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         self.run_in_place(|_, _, _| {})
     }
 
+    /// As [`Engine::invoke`], and shows the output of each step as [`Engine::run_observed`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::invoke`].
+    pub fn invoke_observed(
+        &mut self,
+        observe: impl FnMut(usize, &Step<'m>, &[i8]),
+    ) -> Result<Output<'_>, RunError> {
+        self.run_in_place(observe)
+    }
+
     /// Runs the model on its own test input; whether the output is what the file says, `None` where it says nothing.
     ///
     /// # Errors

@@ -103,3 +103,22 @@ pub fn rows_at_once<A: Arch>(random: &Random, height: usize) -> usize {
     let rows = [1, 2, 3, height, A::ROWS];
     random.pick(&rows).clamp(1, height.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_beside_the_stretch_are_guarded() {
+        let mut buffer = [0; 80];
+        let mut guarded = Guarded::new(&mut buffer, 3, 5, &Random::new(1)).expect("it fits");
+        guarded.values().fill(9);
+        assert!(guarded.is_intact());
+        for beside in [GUARD + 2, GUARD + 3 + 5] {
+            let mut guarded = Guarded::new(&mut buffer, 3, 5, &Random::new(1)).expect("it fits");
+            guarded.buffer[beside] = 9;
+            assert!(!guarded.is_intact(), "{beside}");
+        }
+        assert!(Guarded::new(&mut buffer, 3, 80, &Random::new(1)).is_none());
+    }
+}

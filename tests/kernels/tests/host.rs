@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ocelli_kernel_cases::{Kind, Verdict, Workspace, check};
+use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::{Arch, Portable};
 use zerocopy::FromZeros;
@@ -37,6 +38,11 @@ fn portable() {
 #[test]
 fn copied() {
     equals_portable::<Copied>();
+}
+
+#[test]
+fn helium() {
+    equals_portable::<Helium>();
 }
 
 #[test]

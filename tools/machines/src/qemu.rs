@@ -61,13 +61,7 @@ impl Runner {
     /// # Errors
     /// If QEMU is missing, the firmware refuses the model or the inputs, or it does not finish within `limit`.
     pub fn run(&self, model: &[u8], inputs: &[u8], limit: Duration) -> Result<Batch, Error> {
-        let folder = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = folder.path().join(name);
-            fs::write(&path, bytes).map_err(Error::file(path))
-        };
-        write("model", model)?;
-        write("inputs", inputs)?;
+        let folder = folder_with(&[("model", model), ("inputs", inputs)])?;
         let printed = run_image(self.machine, &self.image, folder.path(), limit)?;
         let report = serde_json::from_str(printed.trim()).map_err(|error| Error::Firmware {
             machine: self.machine.name,
@@ -77,6 +71,44 @@ impl Runner {
         let outputs = fs::read(&path).map_err(Error::file(path))?;
         Ok(Batch { outputs, report })
     }
+
+    /// Runs a packed model of so many steps on one input, and gives the instructions of each step.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn profile(
+        &self,
+        model: &[u8],
+        steps: usize,
+        input: &[u8],
+        limit: Duration,
+    ) -> Result<Vec<u64>, Error> {
+        let folder = folder_with(&[("model", model), ("inputs", input), ("profile", &[])])?;
+        let printed = run_image(self.machine, &self.image, folder.path(), limit)?;
+        let mut instructions = vec![0u64; steps];
+        for line in printed.lines() {
+            let place = line.split_once(' ').and_then(|(step, count)| {
+                let place = instructions.get_mut(step.parse::<usize>().ok()?)?;
+                *place += count.parse::<u64>().ok()?;
+                Some(())
+            });
+            place.ok_or_else(|| Error::Firmware {
+                machine: self.machine.name,
+                message: format!("no step and its instructions in {line:?}"),
+            })?;
+        }
+        Ok(instructions)
+    }
+}
+
+/// A folder with these files.
+fn folder_with(files: &[(&str, &[u8])]) -> Result<tempfile::TempDir, Error> {
+    let folder = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).map_err(Error::file(path))?;
+    }
+    Ok(folder)
 }
 
 /// Runs a packed model on a machine, as [`Runner`] does, building the image first if need be.

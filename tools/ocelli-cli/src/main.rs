@@ -8,6 +8,7 @@ mod input;
 mod inspect;
 mod network;
 mod print;
+mod profile;
 mod progress;
 mod quantize;
 mod run;
@@ -31,6 +32,7 @@ enum Command {
     Quantize(quantize::Arguments),
     Eval(eval::Arguments),
     Run(run::Arguments),
+    Profile(profile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -75,7 +75,8 @@ impl FromStr for Place {
 }
 
 impl Place {
-    fn name(self) -> String {
+    /// Name for messages.
+    pub fn name(self) -> String {
         match self {
             Self::Host => "host".into(),
             Self::Qemu(machine) => format!("qemu:{} ({})", machine.name, machine.core),

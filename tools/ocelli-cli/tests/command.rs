@@ -64,6 +64,15 @@ fn from_float_network_to_classes() {
     let sevens = answers.iter().filter(|answer| answer["classes"][0]["label"] == "7").count();
     assert!(sevens * 10 >= answers.len() * 9, "{sevens} of {}", answers.len());
 
+    let lines = printed(&["profile", &model, "--on", "host", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+    let (total, layers) = lines.split_last().expect("lines");
+    let sum: u64 = layers.iter().filter_map(|layer| layer["macs"].as_u64()).sum();
+    assert!(sum > 0 && total["macs"] == sum, "{total}");
+    let largest = layers.iter().filter_map(|layer| layer["arena_bytes"].as_u64()).max();
+    assert!(largest > Some(0) && largest <= total["arena_bytes"].as_u64(), "{total}");
+
     let held_out = "models/digits/pictures/held-out";
     let line = printed(&[
         "eval",

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what networks take on the machines.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::cli::Cli;
 use crate::networks::{Network, networks};
+use crate::peers::{PEERS, Peer, peers};
 use crate::repository::output;
 use crate::setup;
 
@@ -27,6 +29,9 @@ pub struct Arguments {
     /// Measure only on this machine.
     #[arg(long, value_name = "MACHINE", value_parser = PossibleValuesParser::new(MACHINES.iter().map(|machine| machine.name)))]
     target: Option<String>,
+    /// Print what each layer takes, too.
+    #[arg(long)]
+    layers: bool,
     /// Print a JSON object a line.
     #[arg(long)]
     json: bool,
@@ -52,6 +57,8 @@ pub struct Row {
     pub weight_bytes: usize,
     /// The whole packed file.
     pub model_bytes: usize,
+    /// What other engines take.
+    peers: Vec<Peer>,
 }
 
 /// The names of networks, each once: a network may be there int8 and float.
@@ -100,6 +107,9 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
                 println!("{}", serde_json::to_string(&row)?);
             }
             rows.push(row);
+            if arguments.layers {
+                print!("{}", output(&mut layers(&cli, &file, machine, arguments.json))?);
+            }
         }
     }
     for line in &skipped {
@@ -110,6 +120,9 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     }
     if !arguments.json {
         println!("{}", table(&rows));
+        if rows.iter().any(|row| !row.peers.is_empty()) {
+            println!("{PEERS}");
+        }
     }
     Ok(())
 }
@@ -142,6 +155,7 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
         code_bytes,
         weight_bytes: model.weight_bytes(),
         model_bytes: bytes.len(),
+        peers: peers(network.name, machine.name),
     })
 }
 
@@ -159,6 +173,7 @@ fn table(rows: &[Row]) -> Table {
         "stack",
         "code",
         "weights",
+        "other engines",
     ]);
     for row in rows {
         table.add_row([
@@ -172,10 +187,27 @@ fn table(rows: &[Row]) -> Table {
             row.stack_bytes.to_string(),
             row.code_bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
             row.weight_bytes.to_string(),
+            row.peers.iter().map(|peer| beside(peer, row.instructions)).collect::<Vec<_>>().join(", "),
         ]);
     }
-    for column in table.column_iter_mut().skip(3) {
+    for column in table.column_iter_mut().skip(3).take(7) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Another engine's figure, and how many times ours it is.
+fn beside(peer: &Peer, instructions: u64) -> String {
+    let times = peer.instructions as f64 / instructions.max(1) as f64;
+    format!("{} {:.1} M ({times:.1}x)", peer.engine, peer.instructions as f64 / 1e6)
+}
+
+/// The command that shows a packed network's layers.
+fn layers(cli: &Cli, file: &Path, machine: &Machine, json: bool) -> Command {
+    let mut command = cli.command(&["profile", "--on", &format!("qemu:{}", machine.name)]);
+    command.arg(file);
+    if json {
+        command.arg("--json");
+    }
+    command
 }

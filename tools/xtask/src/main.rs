@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod kernels;
 mod networks;
+mod peers;
 mod repository;
 mod setup;
 mod steps;

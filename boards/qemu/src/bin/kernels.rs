@@ -25,7 +25,7 @@ type Native = ocelli_kernels::arch::Portable;
 #[cfg(any(feature = "m4", feature = "m7", feature = "m33"))]
 type Native = ocelli_kernels::arch::dsp::Dsp;
 #[cfg(feature = "m55")]
-type Native = ocelli_kernels::arch::Portable;
+type Native = ocelli_kernels::arch::helium::Helium;
 #[cfg(feature = "rv32")]
 type Native = ocelli_kernels::arch::Portable;
 

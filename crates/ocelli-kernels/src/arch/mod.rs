@@ -8,6 +8,7 @@
 //! host runs any packed model.
 
 pub mod dsp;
+pub mod helium;
 
 use crate::attention::{self, Attention};
 use crate::elementwise::{self, Add, AddTfLite, Mul};

@@ -1,0 +1,31 @@
+//! Counting the instructions of each step of a model.
+
+use ocelli::{Engine, Model, operator};
+
+use crate::{BatchError, Counter, Files, Memory};
+
+/// Runs the packed `model` on the first input and gives `print` the index of each step and its instructions; those of `print` do not count.
+/// A step that makes its output in parts is given once for each.
+///
+/// # Errors
+/// If the model is refused, does not fit, or there is no input.
+pub fn profile<F: Files>(
+    model: &[u8],
+    memory: Memory<'_>,
+    counter: &impl Counter,
+    files: &mut F,
+    mut print: impl FnMut(usize, u64),
+) -> Result<(), BatchError<F::Error>> {
+    let model = Model::open(model).map_err(BatchError::Model)?;
+    let mut engine = Engine::<{ operator::ALL }>::new(model, memory.free).map_err(BatchError::Engine)?;
+    if !files.read_input(engine.input_mut()).map_err(BatchError::Files)? {
+        return Err(BatchError::NoInput);
+    }
+    let mut start = counter.instructions();
+    let output = engine.invoke_observed(|step, _, _| {
+        let end = counter.instructions();
+        print(step, end - start);
+        start = counter.instructions();
+    });
+    files.write_output(&output.map_err(BatchError::Run)?).map_err(BatchError::Files)
+}

@@ -1,0 +1,62 @@
+//! The assembly, and its functions as Rust sees them. What each takes and clobbers is said in the assembly.
+#![allow(unsafe_code)]
+
+use core::arch::global_asm;
+
+// One piece, so that macros are defined once.
+global_asm!(
+    include_str!("begin.s"),
+    include_str!("dot.s"),
+    include_str!("windows.s"),
+    include_str!("bytes.s"),
+    options(raw)
+);
+
+/// A function of a list of words.
+pub type Function = unsafe extern "C" fn(*const usize);
+
+macro_rules! functions {
+    ($($name:ident = $symbol:literal,)+) => {
+        unsafe extern "C" {
+            $(#[link_name = $symbol] pub fn $name(arguments: *const usize);)+
+        }
+    };
+}
+functions! {
+    dot16_q32 = "ocelli_helium_dot16_q32",
+    dot16_dense_q32 = "ocelli_helium_dot16_dense_q32",
+    dot16_tflite = "ocelli_helium_dot16_tflite",
+    dot16_dense_tflite = "ocelli_helium_dot16_dense_tflite",
+    dot32_q32 = "ocelli_helium_dot32_q32",
+    dot32_tflite = "ocelli_helium_dot32_tflite",
+    dots_q32 = "ocelli_helium_dots_q32",
+    dots_tflite = "ocelli_helium_dots_tflite",
+    dots3_q32 = "ocelli_helium_dots3_q32",
+    dots3_tflite = "ocelli_helium_dots3_tflite",
+    windows_q32 = "ocelli_helium_windows_q32",
+    windows_tflite = "ocelli_helium_windows_tflite",
+    tiles_q32 = "ocelli_helium_tiles_q32",
+    tiles_tflite = "ocelli_helium_tiles_tflite",
+}
+
+unsafe extern "C" {
+    #[link_name = "ocelli_helium_interleave"]
+    pub fn interleave(a: *const i8, b: *const i8, c: *const i8, d: *const i8, words: *mut u32, bytes: usize);
+    #[link_name = "ocelli_helium_copy"]
+    pub fn copy(to: *mut i8, from: *const i8, bytes: usize);
+    #[link_name = "ocelli_helium_fill"]
+    pub fn fill(to: *mut i8, value: i32, bytes: usize);
+    #[link_name = "ocelli_helium_pieces"]
+    pub fn pieces(
+        from: *const i8,
+        from_stride: usize,
+        to: *mut i8,
+        to_stride: usize,
+        bytes: usize,
+        count: usize,
+    );
+    #[link_name = "ocelli_helium_clamp"]
+    pub fn clamp(data: *mut i8, bytes: usize, min: i32, max: i32);
+    #[link_name = "ocelli_helium_table"]
+    pub fn table(data: *mut i8, bytes: usize, table: *const i8);
+}

@@ -1,0 +1,224 @@
+//! `ocelli profile`: what each layer of a packed model takes.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use ocelli::{Engine, Model, Step, operator, test_bytes};
+use ocelli_compiler::pack::AlignedBytes;
+use ocelli_machines::qemu::Runner;
+use serde::Serialize;
+
+use crate::print;
+use crate::run::Place;
+use crate::table::{grouped, table};
+
+/// Show what each layer of a packed model takes on the host or on a QEMU machine.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ocelli profile digits.ocelli
+  ocelli profile vww.ocelli --on qemu:m0 --json
+
+A machine's instructions are counted in steps of 40 (m33: 50, m55: 31.25, rv32: 1). On the host, the least time of several runs is shown.
+Arena is what lies in it while a layer runs, its working memory included.")]
+pub struct Arguments {
+    /// The packed model, made by `ocelli quantize`.
+    model: PathBuf,
+    /// Where to run.
+    #[arg(long, value_name = "PLACE", default_value = "qemu:m4")]
+    on: Place,
+    /// Print a JSON object a line: one for each layer, then one for the model.
+    #[arg(long)]
+    json: bool,
+    /// Give up after this many seconds (on a machine).
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    limit: u64,
+}
+
+/// What a layer takes.
+#[derive(Serialize)]
+struct Layer {
+    layer: usize,
+    operator: &'static str,
+    /// Whose kernel runs it: the target's name or `portable`.
+    kernel: &'static str,
+    /// Height, width and channels.
+    output: [u16; 3],
+    macs: u64,
+    /// On a machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<u64>,
+    /// On the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nanoseconds: Option<u64>,
+    arena_bytes: usize,
+}
+
+/// What the whole model takes.
+#[derive(Serialize)]
+struct Total {
+    model: String,
+    on: String,
+    numerics: &'static str,
+    target: &'static str,
+    macs: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nanoseconds: Option<u64>,
+    arena_bytes: usize,
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let path = arguments.model.display();
+    let bytes = std::fs::read(&arguments.model).with_context(|| format!("cannot read {path}"))?;
+    let bytes = AlignedBytes::new(&bytes);
+    let model = Model::open(bytes.bytes()).map_err(|error| anyhow!("{path}: {error}"))?;
+    let steps: Vec<Step<'_>> = model.steps().collect();
+    let input: Vec<i8> = test_bytes(1).take(model.input().len()).collect();
+
+    let (instructions, nanoseconds) = match arguments.on {
+        Place::Host => (None, Some(times(model, &input)?)),
+        Place::Qemu(machine) => {
+            let input: Vec<u8> = input.iter().map(|&value| value.cast_unsigned()).collect();
+            let limit = Duration::from_secs(arguments.limit);
+            let counts = Runner::new(machine)?.profile(bytes.bytes(), steps.len(), &input, limit)?;
+            (Some(counts), None)
+        }
+    };
+    let arena = arena_bytes(&model, &steps);
+    let layers: Vec<Layer> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| Layer {
+            layer: index,
+            operator: step.operator.name(),
+            kernel: kernel(&model, step),
+            output: model
+                .tensor(step.output)
+                .map_or([0; 3], |tensor| [tensor.height, tensor.width, tensor.channels]),
+            macs: model.step_macs(step),
+            instructions: instructions.as_ref().map(|counts| counts[index]),
+            nanoseconds: nanoseconds.as_ref().map(|times| times[index]),
+            arena_bytes: arena[index],
+        })
+        .collect();
+    let total = Total {
+        model: model.name().to_owned(),
+        on: arguments.on.name(),
+        numerics: model.numerics().name(),
+        target: model.target().name(),
+        macs: layers.iter().map(|layer| layer.macs).sum(),
+        instructions: instructions.map(|counts| counts.iter().sum()),
+        nanoseconds: nanoseconds.map(|times| times.iter().sum()),
+        arena_bytes: model.arena_bytes(),
+    };
+    if arguments.json {
+        for layer in &layers {
+            print::line(serde_json::to_string(layer)?)?;
+        }
+        return Ok(print::line(serde_json::to_string(&total)?)?);
+    }
+    print_table(&layers, &total)
+}
+
+/// The least nanoseconds of each step in several runs on the host.
+fn times(model: Model<'_>, input: &[i8]) -> Result<Vec<u64>> {
+    const RUNS: usize = 5;
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena)?;
+    let mut least = vec![u64::MAX; model.steps().count()];
+    for _ in 0..RUNS {
+        let mut taken = vec![0; least.len()];
+        let mut start = Instant::now();
+        engine.run_observed(input, |index, _, _| {
+            taken[index] += start.elapsed().as_nanos() as u64;
+            start = Instant::now();
+        })?;
+        least.iter_mut().zip(taken).for_each(|(least, taken)| *least = taken.min(*least));
+    }
+    Ok(least)
+}
+
+/// Whose kernel runs a step.
+fn kernel(model: &Model<'_>, step: &Step<'_>) -> &'static str {
+    if step.operator.is_packed() { model.target().name() } else { "portable" }
+}
+
+/// Bytes of the arena in use during each step: those of all tensors that were made and are still to be read.
+fn arena_bytes(model: &Model<'_>, steps: &[Step<'_>]) -> Vec<usize> {
+    let count = model.tensors().len();
+    let (mut first, mut last) = (vec![usize::MAX; count], vec![0; count]);
+    let mut use_at = |tensor: u16, step: usize| {
+        let tensor = usize::from(tensor);
+        first[tensor] = first[tensor].min(step);
+        last[tensor] = last[tensor].max(step);
+    };
+    for (index, step) in steps.iter().enumerate() {
+        step.inputs.iter().chain([&step.output]).for_each(|&tensor| use_at(tensor, index));
+    }
+    let during = |step: usize| {
+        let live = |&(index, _): &(usize, &ocelli::TensorInfo)| first[index] <= step && step <= last[index];
+        let in_arena =
+            model.tensors().iter().enumerate().filter(live).filter(|(_, tensor)| tensor.constant == 0);
+        let mut ranges: Vec<_> = in_arena.filter_map(|(_, tensor)| tensor.range()).collect();
+        ranges.sort_by_key(|range| range.start);
+        // Tensors that are updated in place lie on one another.
+        let (mut bytes, mut end) = (0, 0);
+        for range in ranges {
+            bytes += range.end.saturating_sub(range.start.max(end));
+            end = end.max(range.end);
+        }
+        bytes
+    };
+    (0..steps.len()).map(during).collect()
+}
+
+fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
+    let cost = if total.instructions.is_some() { "instructions" } else { "µs" };
+    let each = if total.instructions.is_some() { "instr/MAC" } else { "ns/MAC" };
+    let mut lines = table(&["layer", "operator", "kernel", "output", "MACs", cost, each, "%", "arena"], 4);
+    let costs =
+        |instructions: Option<u64>, nanoseconds: Option<u64>| instructions.or(nanoseconds).unwrap_or(0);
+    let all = costs(total.instructions, total.nanoseconds);
+    let shown = |cost: u64| {
+        if total.instructions.is_some() { grouped(cost) } else { format!("{:.1}", cost as f64 / 1000.0) }
+    };
+    let ratio = |cost: u64, macs: u64| match macs {
+        0 => "-".to_owned(),
+        _ => format!("{:.2}", cost as f64 / macs as f64),
+    };
+    for layer in layers {
+        let cost = costs(layer.instructions, layer.nanoseconds);
+        let [height, width, channels] = layer.output;
+        lines.add_row([
+            layer.layer.to_string(),
+            layer.operator.to_owned(),
+            layer.kernel.to_owned(),
+            format!("{height}x{width}x{channels}"),
+            grouped(layer.macs),
+            shown(cost),
+            ratio(cost, layer.macs),
+            format!("{:.1}", 100.0 * cost as f64 / all.max(1) as f64),
+            grouped(layer.arena_bytes as u64),
+        ]);
+    }
+    lines.add_row([
+        "all".to_owned(),
+        String::new(),
+        String::new(),
+        String::new(),
+        grouped(total.macs),
+        shown(all),
+        ratio(all, total.macs),
+        "100.0".to_owned(),
+        grouped(total.arena_bytes as u64),
+    ]);
+    print::line(lines)?;
+    Ok(print::line(format_args!(
+        "{} on {}: packed for {}, {} arithmetic",
+        total.model, total.on, total.target, total.numerics
+    ))?)
+}
