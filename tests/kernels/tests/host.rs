@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ocelli_kernel_cases::{Kind, Verdict, Workspace, check};
-use ocelli_kernels::arch::helium::Helium;
+use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
+use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::{Arch, Portable};
 use zerocopy::FromZeros;
 
@@ -41,11 +42,16 @@ fn copied() {
 }
 
 #[test]
+fn dsp() {
+    equals_portable::<Dsp>();
+}
+
+#[test]
 fn helium() {
     equals_portable::<Helium>();
 }
 
 #[test]
-fn dsp() {
-    equals_portable::<Dsp>();
+fn armv7m() {
+    equals_portable::<Armv7m>();
 }

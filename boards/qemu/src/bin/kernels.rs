@@ -21,7 +21,7 @@ use zerocopy::FromBytes;
 #[cfg(feature = "m0")]
 type Native = ocelli_kernels::arch::Portable;
 #[cfg(feature = "m3")]
-type Native = ocelli_kernels::arch::Portable;
+type Native = ocelli_kernels::arch::armv7m::Armv7m;
 #[cfg(any(feature = "m4", feature = "m7", feature = "m33"))]
 type Native = ocelli_kernels::arch::dsp::Dsp;
 #[cfg(feature = "m55")]

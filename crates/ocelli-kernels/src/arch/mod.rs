@@ -7,8 +7,10 @@
 //! Every architecture compiles everywhere: where a build has not its instructions, a model in plain Rust reads the same layout, so that the
 //! host runs any packed model.
 
+pub mod armv7m;
 pub mod dsp;
 pub mod helium;
+mod pairs;
 
 use crate::attention::{self, Attention};
 use crate::elementwise::{self, Add, AddTfLite, Mul};
