@@ -46,6 +46,8 @@ mod systick {
 
     impl Counter for InstructionCounter {
         fn instructions(&self) -> u64 {
+            // SAFETY: a hint without a meaning, which cores take for a NOP. It tells `tools/qemu-cycles` that here is something to count from.
+            unsafe { core::arch::asm!(".inst.n 0xbfe0") };
             loop {
                 let wraps = WRAPS.load(Ordering::Relaxed);
                 let count = SYST::get_current();

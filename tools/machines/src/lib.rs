@@ -9,6 +9,8 @@ mod table;
 pub use table::{MACHINES, Machine, Region, TARGETS, machine};
 
 #[cfg(feature = "host")]
+pub mod cycles;
+#[cfg(feature = "host")]
 pub mod elf;
 #[cfg(feature = "host")]
 mod error;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::firmware::{self, Image};
 use crate::process::status_within;
-use crate::{Error, Machine};
+use crate::{Error, Machine, cycles};
 
 /// What the firmware measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Runner {
         Ok(Batch { outputs, report })
     }
 
-    /// Runs a packed model of so many steps on one input, and gives the instructions of each step.
+    /// Runs a packed model of so many steps on one input, and gives what each step takes.
     ///
     /// # Errors
     /// As [`Runner::run`].
@@ -82,23 +82,44 @@ impl Runner {
         steps: usize,
         input: &[u8],
         limit: Duration,
-    ) -> Result<Vec<u64>, Error> {
+    ) -> Result<Vec<Cost>, Error> {
         let folder = folder_with(&[("model", model), ("inputs", input), ("profile", &[])])?;
-        let printed = run_image(self.machine, &self.image, folder.path(), limit)?;
-        let mut instructions = vec![0u64; steps];
-        for line in printed.lines() {
-            let place = line.split_once(' ').and_then(|(step, count)| {
-                let place = instructions.get_mut(step.parse::<usize>().ok()?)?;
-                *place += count.parse::<u64>().ok()?;
+        let run =
+            |plugin: Option<&Path>| run_image_with(plugin, self.machine, &self.image, folder.path(), limit);
+        // Releases of QEMU differ in the plugins that they take: where it does not run with this one, it may without.
+        let plugin = cycles::plugin(self.machine);
+        let (printed, plugged) = match plugin.as_deref().map(|plugin| run(Some(plugin))) {
+            Some(Ok(printed)) => (printed, true),
+            Some(Err(_)) | None => (run(None)?, false),
+        };
+        let wrong = |what: &str, text: &str| Error::Firmware {
+            machine: self.machine.name,
+            message: format!("{what} in {text:?}"),
+        };
+        let spans = if plugged { cycles::spans(self.machine, folder.path())? } else { Vec::new() };
+        let mut costs = vec![Cost { instructions: 0, cycles: plugged.then_some(0) }; steps];
+        for (index, line) in printed.lines().enumerate() {
+            let add = line.split_once(' ').and_then(|(step, count)| {
+                let cost = costs.get_mut(step.parse::<usize>().ok()?)?;
+                cost.instructions += count.parse::<u64>().ok()?;
+                if let Some(cycles) = &mut cost.cycles {
+                    *cycles += spans.get(index)?;
+                }
                 Some(())
             });
-            place.ok_or_else(|| Error::Firmware {
-                machine: self.machine.name,
-                message: format!("no step and its instructions in {line:?}"),
-            })?;
+            add.ok_or_else(|| wrong("no step and what it takes", line))?;
         }
-        Ok(instructions)
+        Ok(costs)
     }
+}
+
+/// What a step takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Instructions, to a tick of the machine's counter.
+    pub instructions: u64,
+    /// Estimated cycles of the machine's core, where the [plugin](cycles) is built and knows it.
+    pub cycles: Option<u64>,
 }
 
 /// A folder with these files.
@@ -134,6 +155,17 @@ pub fn run_image(
     folder: &Path,
     limit: Duration,
 ) -> Result<String, Error> {
+    run_image_with(None, machine, image, folder, limit)
+}
+
+/// As [`run_image`], with the plugin that estimates cycles.
+fn run_image_with(
+    plugin: Option<&Path>,
+    machine: &'static Machine,
+    image: &Path,
+    folder: &Path,
+    limit: Duration,
+) -> Result<String, Error> {
     let output_path = folder.join("console");
     let output = fs::File::create(&output_path).map_err(Error::file(&output_path))?;
     let errors = output.try_clone().map_err(Error::file(&output_path))?;
@@ -141,6 +173,9 @@ pub fn run_image(
     qemu.args(["-M", machine.board]).args(machine.arguments);
     qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]);
     qemu.args(["-semihosting-config", "enable=on,target=native"]).arg("-kernel").arg(image);
+    if let Some(plugin) = plugin {
+        qemu.arg("-plugin").arg(format!("{},out={}", plugin.display(), cycles::OUTPUT));
+    }
     qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
     let status = status_within(&mut qemu, limit).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::NoQemu(machine.qemu),

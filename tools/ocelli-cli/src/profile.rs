@@ -21,7 +21,8 @@ use crate::table::{grouped, table};
   ocelli profile vww.ocelli --on qemu:m0 --json
 
 A machine's instructions are counted in steps of 40 (m33: 50, m55: 31.25, rv32: 1). On the host, the least time of several runs is shown.
-Arena is what lies in it while a layer runs, its working memory included.")]
+Cycles of m0, m3 and m4 are estimated where `cargo xtask setup` found a C compiler: the timings of the core's manual, memory without wait
+states. Arena is what lies in it while a layer runs, its working memory included.")]
 pub struct Arguments {
     /// The packed model, made by `ocelli quantize`.
     model: PathBuf,
@@ -49,6 +50,9 @@ struct Layer {
     /// On a machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<u64>,
+    /// Estimated, on machines whose core's timings are known, where the plugin for it is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<u64>,
     /// On the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     nanoseconds: Option<u64>,
@@ -66,6 +70,8 @@ struct Total {
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     nanoseconds: Option<u64>,
     arena_bytes: usize,
 }
@@ -79,13 +85,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let steps: Vec<Step<'_>> = model.steps().collect();
     let input: Vec<i8> = test_bytes(1).take(model.input().len()).collect();
 
-    let (instructions, nanoseconds) = match arguments.on {
+    let (costs, nanoseconds) = match arguments.on {
         Place::Host => (None, Some(times(model, &input)?)),
         Place::Qemu(machine) => {
             let input: Vec<u8> = input.iter().map(|&value| value.cast_unsigned()).collect();
             let limit = Duration::from_secs(arguments.limit);
-            let counts = Runner::new(machine)?.profile(bytes.bytes(), steps.len(), &input, limit)?;
-            (Some(counts), None)
+            (Some(Runner::new(machine)?.profile(bytes.bytes(), steps.len(), &input, limit)?), None)
         }
     };
     let arena = arena_bytes(&model, &steps);
@@ -100,7 +105,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 .tensor(step.output)
                 .map_or([0; 3], |tensor| [tensor.height, tensor.width, tensor.channels]),
             macs: model.step_macs(step),
-            instructions: instructions.as_ref().map(|counts| counts[index]),
+            instructions: costs.as_ref().map(|costs| costs[index].instructions),
+            cycles: costs.as_ref().and_then(|costs| costs[index].cycles),
             nanoseconds: nanoseconds.as_ref().map(|times| times[index]),
             arena_bytes: arena[index],
         })
@@ -111,7 +117,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         numerics: model.numerics().name(),
         target: model.target().name(),
         macs: layers.iter().map(|layer| layer.macs).sum(),
-        instructions: instructions.map(|counts| counts.iter().sum()),
+        instructions: costs.as_ref().map(|costs| costs.iter().map(|cost| cost.instructions).sum()),
+        cycles: costs.and_then(|costs| costs.iter().map(|cost| cost.cycles).sum()),
         nanoseconds: nanoseconds.map(|times| times.iter().sum()),
         arena_bytes: model.arena_bytes(),
     };
@@ -177,45 +184,44 @@ fn arena_bytes(model: &Model<'_>, steps: &[Step<'_>]) -> Vec<usize> {
 }
 
 fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
-    let cost = if total.instructions.is_some() { "instructions" } else { "µs" };
-    let each = if total.instructions.is_some() { "instr/MAC" } else { "ns/MAC" };
-    let mut lines = table(&["layer", "operator", "kernel", "output", "MACs", cost, each, "%", "arena"], 4);
-    let costs =
-        |instructions: Option<u64>, nanoseconds: Option<u64>| instructions.or(nanoseconds).unwrap_or(0);
-    let all = costs(total.instructions, total.nanoseconds);
-    let shown = |cost: u64| {
-        if total.instructions.is_some() { grouped(cost) } else { format!("{:.1}", cost as f64 / 1000.0) }
-    };
+    let on_machine = total.instructions.is_some();
+    let [cost, each] = if on_machine { ["instructions", "instr/MAC"] } else { ["µs", "ns/MAC"] };
+    let mut header = vec!["layer", "operator", "kernel", "output", "MACs", cost, each, "%"];
+    if total.cycles.is_some() {
+        header.extend(["est. cycles", "cycles/MAC"]);
+    }
+    header.push("arena");
+    let mut lines = table(&header, 4);
+
+    let all = total.instructions.or(total.nanoseconds).unwrap_or(0);
+    let shown = |cost: u64| if on_machine { grouped(cost) } else { format!("{:.1}", cost as f64 / 1000.0) };
     let ratio = |cost: u64, macs: u64| match macs {
         0 => "-".to_owned(),
         _ => format!("{:.2}", cost as f64 / macs as f64),
     };
+    let mut row = |names: [String; 4], macs: u64, cost: u64, cycles: Option<u64>, arena: usize| {
+        let mut cells = names.to_vec();
+        cells.extend([grouped(macs), shown(cost), ratio(cost, macs)]);
+        cells.push(format!("{:.1}", 100.0 * cost as f64 / all.max(1) as f64));
+        if let Some(cycles) = cycles {
+            cells.extend([grouped(cycles), ratio(cycles, macs)]);
+        }
+        cells.push(grouped(arena as u64));
+        lines.add_row(cells);
+    };
     for layer in layers {
-        let cost = costs(layer.instructions, layer.nanoseconds);
         let [height, width, channels] = layer.output;
-        lines.add_row([
+        let names = [
             layer.layer.to_string(),
             layer.operator.to_owned(),
             layer.kernel.to_owned(),
             format!("{height}x{width}x{channels}"),
-            grouped(layer.macs),
-            shown(cost),
-            ratio(cost, layer.macs),
-            format!("{:.1}", 100.0 * cost as f64 / all.max(1) as f64),
-            grouped(layer.arena_bytes as u64),
-        ]);
+        ];
+        let cost = layer.instructions.or(layer.nanoseconds).unwrap_or(0);
+        row(names, layer.macs, cost, layer.cycles, layer.arena_bytes);
     }
-    lines.add_row([
-        "all".to_owned(),
-        String::new(),
-        String::new(),
-        String::new(),
-        grouped(total.macs),
-        shown(all),
-        ratio(all, total.macs),
-        "100.0".to_owned(),
-        grouped(total.arena_bytes as u64),
-    ]);
+    let names = ["all".to_owned(), String::new(), String::new(), String::new()];
+    row(names, total.macs, all, total.cycles, total.arena_bytes);
     print::line(lines)?;
     Ok(print::line(format_args!(
         "{} on {}: packed for {}, {} arithmetic",

@@ -11,7 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use ocelli::{ALIGNMENT, Model, test_bytes};
 use ocelli_machines::firmware::{self, Image};
 use ocelli_machines::qemu::Runner;
-use ocelli_machines::{MACHINES, Machine, elf, machine};
+use ocelli_machines::{MACHINES, Machine, cycles, elf, machine};
 use serde::Serialize;
 
 use crate::cli::Cli;
@@ -45,6 +45,9 @@ pub struct Row {
     numerics: &'static str,
     /// Of one inference.
     pub instructions: u64,
+    /// Estimated, where the plugin is built and knows the machine's core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles: Option<u64>,
     /// Multiply-accumulate operations of one inference.
     pub macs: u32,
     /// Bytes of the arena.
@@ -137,7 +140,15 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
     let model = Model::open(aligned).map_err(|error| anyhow!("{}: {error}", file.display()))?;
 
     let input: Vec<u8> = test_bytes(1).take(model.input().len()).map(i8::cast_unsigned).collect();
-    let report = Runner::new(machine)?.run(&bytes, &input, LIMIT)?.report;
+    let runner = Runner::new(machine)?;
+    let report = runner.run(&bytes, &input, LIMIT)?.report;
+    let cycles = match cycles::plugin(machine) {
+        Some(_) => {
+            let costs = runner.profile(&bytes, model.steps().count(), &input, LIMIT)?;
+            costs.iter().map(|cost| cost.cycles).sum()
+        }
+        None => None,
+    };
     let code_bytes = if bytes.len() as u64 + LARGEST_CODE > u64::from(machine.code.length) {
         None
     } else {
@@ -149,6 +160,7 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
         target: machine.name,
         numerics: model.numerics().name(),
         instructions: report.instructions,
+        cycles,
         macs: model.macs(),
         arena_bytes: report.arena_bytes,
         stack_bytes: report.stack_bytes,
@@ -169,6 +181,7 @@ fn table(rows: &[Row]) -> Table {
         "instructions",
         "MACs",
         "instr/MAC",
+        "est. cycles",
         "arena",
         "stack",
         "code",
@@ -183,6 +196,7 @@ fn table(rows: &[Row]) -> Table {
             row.instructions.to_string(),
             row.macs.to_string(),
             format!("{:.2}", row.instructions as f64 / f64::from(row.macs.max(1))),
+            row.cycles.map_or("-".to_owned(), |cycles| cycles.to_string()),
             row.arena_bytes.to_string(),
             row.stack_bytes.to_string(),
             row.code_bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
@@ -190,7 +204,7 @@ fn table(rows: &[Row]) -> Table {
             row.peers.iter().map(|peer| beside(peer, row.instructions)).collect::<Vec<_>>().join(", "),
         ]);
     }
-    for column in table.column_iter_mut().skip(3).take(7) {
+    for column in table.column_iter_mut().skip(3).take(8) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table

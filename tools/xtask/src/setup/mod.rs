@@ -8,7 +8,7 @@ mod targets;
 
 use anyhow::Result;
 use ocelli_machines::toolchain::Toolchain;
-use ocelli_machines::{Error, MACHINES};
+use ocelli_machines::{Error, MACHINES, cycles};
 
 use packages::Package;
 
@@ -17,7 +17,7 @@ pub const HELP: &str = "\
 The Rust targets come from `rustup target add`. Where that cannot download them, Debian's rustc-web and rust-web-src are installed, and the \
 targets' core and alloc are built from source into a sysroot in the user's cache folder (OCELLI_CACHE chooses another).
 OCELLI_TOOLCHAIN=active or =packaged allows only the one or the other.
-QEMU comes from the system's package manager.";
+QEMU comes from the system's package manager. Where there is a C compiler, its plugin that estimates cycles is built.";
 
 /// Installs what `cargo xtask test` needs: what firmware needs, and rustfmt and clippy.
 pub fn run_for_tests() -> Result<()> {
@@ -51,5 +51,8 @@ pub fn run() -> Result<()> {
     let mut programs: Vec<_> = MACHINES.iter().map(|machine| machine.qemu).collect();
     programs.dedup();
     eprintln!("setup: firmware runs on {}", programs.join(" and "));
+    if !cycles::build()? {
+        eprintln!("setup: skipped: estimates of cycles: no C compiler `cc` builds the QEMU plugin");
+    }
     Ok(())
 }
