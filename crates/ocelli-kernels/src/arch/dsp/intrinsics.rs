@@ -91,6 +91,18 @@ instructions! {
     /// `(a * b + sum * 2^32 + 2^31) >> 32`.
     smmlar(a: i32, b: i32, sum: i32) -> i32, "smmlar {out}, {a}, {b}, {sum}", sum.wrapping_add(smmulr(a, b));
 
+    /// `(sum * 2^32 - a * b + 2^31) >> 32`.
+    smmlsr(a: i32, b: i32, sum: i32) -> i32, "smmlsr {out}, {a}, {b}, {sum}",
+        ((i64::from(sum) << 32).wrapping_sub(i64::from(a) * i64::from(b)).wrapping_add(1 << 31) >> 32) as i32;
+
+    /// `sum` plus bytes 0 and 2, sign-extended, in lanes.
+    sxtab16(word: u32, sum: u32) -> u32, "sxtab16 {out}, {sum}, {word}",
+        lanes(top(sum) + top(sxtb16(word)), bottom(sum) + bottom(sxtb16(word)));
+    /// `sum` plus bytes 1 and 3, sign-extended, in lanes.
+    sxtab16_ror8(word: u32, sum: u32) -> u32, "sxtab16 {out}, {sum}, {word}, ror #8", sxtab16(word.rotate_right(8), sum);
+    /// Lanes of the difference.
+    ssub16(a: u32, b: u32) -> u32, "ssub16 {out}, {a}, {b}", lanes(top(a) - top(b), bottom(a) - bottom(b));
+
     /// Lanes of the difference, each saturated to int16.
     qsub16(a: u32, b: u32) -> u32, "qsub16 {out}, {a}, {b}",
         lanes(
@@ -122,6 +134,76 @@ pub fn max16(a: u32, b: u32) -> u32 {
     #[cfg(not(ocelli_dsp))]
     {
         lanes(top(a).max(top(b)), bottom(a).max(bottom(b)))
+    }
+}
+
+/// The larger of each byte, signed.
+#[inline(always)]
+#[must_use]
+pub fn max8(a: u32, b: u32) -> u32 {
+    #[cfg(ocelli_dsp)]
+    {
+        let result: u32;
+        // SAFETY: two instructions of the DSP extension, which the target has; they only read and write the given registers and the flags.
+        unsafe {
+            asm!("ssub8 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
+                options(pure, nomem, nostack));
+        }
+        result
+    }
+    #[cfg(not(ocelli_dsp))]
+    {
+        each_byte(a, b, i8::max)
+    }
+}
+
+/// The smaller of each byte, signed.
+#[inline(always)]
+#[must_use]
+pub fn min8(a: u32, b: u32) -> u32 {
+    #[cfg(ocelli_dsp)]
+    {
+        let result: u32;
+        // SAFETY: two instructions of the DSP extension, which the target has; they only read and write the given registers and the flags.
+        unsafe {
+            asm!("ssub8 {out}, {a}, {b}", "sel {out}, {b}, {a}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
+                options(pure, nomem, nostack));
+        }
+        result
+    }
+    #[cfg(not(ocelli_dsp))]
+    {
+        each_byte(a, b, i8::min)
+    }
+}
+
+/// A function of each pair of bytes, signed.
+#[inline(always)]
+#[cfg(not(ocelli_dsp))]
+fn each_byte(a: u32, b: u32, function: fn(i8, i8) -> i8) -> u32 {
+    let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_le_bytes(), b.to_le_bytes());
+    let [first, second, third, fourth] = [(a0, b0), (a1, b1), (a2, b2), (a3, b3)]
+        .map(|(a, b)| function(a.cast_signed(), b.cast_signed()).cast_unsigned());
+    u32::from_le_bytes([first, second, third, fourth])
+}
+
+/// Four bytes as a word: the lowest of each value, the first value's lowest.
+#[inline(always)]
+#[must_use]
+pub fn pack_bytes([a, b, c, d]: [i32; 4]) -> u32 {
+    #[cfg(ocelli_dsp)]
+    {
+        let mut result = a.cast_unsigned();
+        // SAFETY: three instructions, which only read and write the given registers.
+        unsafe {
+            asm!("bfi {word}, {b}, #8, #8", "bfi {word}, {c}, #16, #8", "bfi {word}, {d}, #24, #8", word = inout(reg) result,
+                b = in(reg) b, c = in(reg) c, d = in(reg) d, options(pure, nomem, nostack, preserves_flags));
+        }
+        result
+    }
+    #[cfg(not(ocelli_dsp))]
+    {
+        u32::from_le_bytes([a as u8, b as u8, c as u8, d as u8])
     }
 }
 

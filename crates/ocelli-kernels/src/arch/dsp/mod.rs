@@ -3,14 +3,20 @@
 //! Convolutions work on a *stream*: int16 values of two pixels side by side, `[pixel pair][step][2 pixels][2 values]`, so that one load feeds
 //! two pixels, and on *paired weights*: 16-bit lanes `256 * b + a` hold the weights of two output channels.
 
+mod attention;
 mod conv;
+mod elementwise;
 pub mod intrinsics;
 mod pack;
 mod pointwise;
+mod tflite;
 mod widen;
+mod words;
 
 use super::{Arch, ConvShape, Parameters};
 use crate::Map;
+use crate::attention::Attention;
+use crate::elementwise::{Add, AddTfLite};
 use crate::requantize::Rule;
 
 /// The kernels of the DSP extension (Armv7E-M, and Armv8-M mainline with it).
@@ -46,5 +52,27 @@ impl Arch for Dsp {
         scratch: &mut [i8],
     ) -> Option<()> {
         conv::conv(shape, rule, packed, input, y, output, scratch)
+    }
+
+    fn add(add: &Add, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add(add, data, other)
+    }
+
+    fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add_tflite(add, data, other)
+    }
+
+    fn attention_scratch(key_tokens: usize, key_head_dimension: usize, value_head_dimension: usize) -> usize {
+        attention::scratch(key_tokens, key_head_dimension, value_head_dimension)
+    }
+
+    fn attention(
+        attention: &Attention<'_>,
+        maps: [&Map<'_>; 3],
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        attention::rows(attention, maps, y, output, scratch)
     }
 }
