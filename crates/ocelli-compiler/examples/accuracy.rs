@@ -15,7 +15,7 @@ use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::{Options, quantize};
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// A network and its data.
 struct Case {
@@ -198,7 +198,7 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
 
     let start = Instant::now();
     let quantized = quantize(&graph, &calibration, options, &|_, _, _| {})?;
-    let packed = pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default())?;
+    let packed = pack(&quantized.graph, &plan(&quantized.graph), Metadata::default())?;
     let quantize_seconds = start.elapsed().as_secs_f64();
     if layers {
         for layer in &quantized.report {

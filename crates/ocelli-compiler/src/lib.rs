@@ -1,4 +1,4 @@
-//! From a float or int8 network file to a packed model: import, simplify, calibrate, quantize, plan, pack. One module a stage, in that order.
+//! From a float or int8 network file to a packed model: import, simplify, calibrate, quantize, targets, plan, pack. One module a stage, in that order.
 #![forbid(unsafe_code)]
 
 pub mod calibrate;
@@ -11,3 +11,4 @@ pub mod plan;
 pub mod quantize;
 pub mod quantized;
 pub mod simplify;
+pub mod targets;

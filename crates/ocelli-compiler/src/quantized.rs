@@ -1,9 +1,11 @@
 //! The int8 network: what the quantizer and the importer of int8 models make, and what is planned and packed.
 
-use ocelli_format::Numerics;
-use ocelli_format::operator::{attention_scratch_bytes, separable_attention_scratch_bytes};
+use ocelli_format::operator::separable_attention_scratch_bytes;
+use ocelli_format::{Numerics, Target};
 
 use crate::graph::{Attention, Axis, Norm, Padding, Quantization, Sequences, Shape, TensorId, Window};
+use crate::pack::scratch_shape;
+use crate::targets::attention_scratch;
 
 /// An int8 network: nodes in an order in which every input is produced before it is used.
 #[derive(Clone, Debug)]
@@ -12,6 +14,8 @@ pub struct QuantizedGraph {
     pub name: String,
     /// How accumulators become int8.
     pub numerics: Numerics,
+    /// Whose kernels it is for: [`Target::Portable`] until [`targets::lower`](crate::targets::lower) makes another of it.
+    pub target: Target,
     /// All tensors; [`TensorId`] is an index.
     pub tensors: Vec<QuantizedTensor>,
     /// Nodes in execution order.
@@ -59,6 +63,8 @@ pub const UNBOUNDED: Bounds = [i8::MIN, i8::MAX];
 pub enum Operation {
     /// Convolution of any kind: one input.
     Conv2d(QuantizedConv2d),
+    /// Convolution on the target's own kernels: one input.
+    PackedConv2d(PackedConv2d),
     /// A function of one value as a table over -128..=127: one input.
     Table(Box<[i8; 256]>),
     /// Several tables, one for each channel: one input.
@@ -136,6 +142,39 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The name in tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Conv2d(conv) if conv.fully_connected => "FullyConnected",
+            Self::Conv2d(conv) if conv.groups > 1 => "Conv2d in groups",
+            Self::Conv2d(_) => "Conv2d",
+            Self::PackedConv2d(packed) => match packed.kind {
+                PackedKind::Full => "Conv2d",
+                PackedKind::Depthwise => "DepthwiseConv2d",
+                PackedKind::Separable { .. } => "SeparableConv2d",
+            },
+            Self::Table(_) | Self::ChannelTables { .. } => "Table",
+            Self::PRelu { .. } => "PReLU",
+            Self::Add(_) => "Add",
+            Self::Mul(_) => "Mul",
+            Self::MaxPool(..) => "MaxPool",
+            Self::AveragePool { .. } => "AveragePool",
+            Self::Mean => "Mean",
+            Self::Concat(_) => "Concat",
+            Self::Pad { .. } => "Pad",
+            Self::Reshape => "Reshape",
+            Self::Transpose { .. } => "Transpose",
+            Self::Softmax { .. } => "Softmax",
+            Self::Attention(_) => "Attention",
+            Self::SeparableAttention { .. } => "SeparableAttention",
+            Self::Norm(_) => "Norm",
+            Self::MatMul { .. } => "MatMul",
+            Self::Slice { .. } => "Slice",
+        }
+    }
+}
+
 /// Parameters of an int8 convolution.
 #[derive(Clone, Debug)]
 pub struct QuantizedConv2d {
@@ -153,6 +192,41 @@ pub struct QuantizedConv2d {
     pub bounds: Bounds,
     /// Whether it is rounded as TFLite rounds fully connected layers (under [`Numerics::TfLite`] alone).
     pub fully_connected: bool,
+}
+
+/// Convolutions with parameters in the layout of the network's target.
+#[derive(Clone, Debug)]
+pub struct PackedConv2d {
+    /// Which.
+    pub kind: PackedKind,
+    /// Kernel size, stride, dilation and padding; of a separable layer, of its depthwise convolution.
+    pub window: ocelli_kernels::Window,
+    /// Bounds of the output.
+    pub bounds: Bounds,
+    /// Weights and parameters of channels.
+    pub words: Vec<u32>,
+    /// Bytes that its kernel works in.
+    pub scratch_bytes: usize,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+}
+
+/// Kinds of packed convolutions.
+#[derive(Clone, Debug)]
+pub enum PackedKind {
+    /// Of one group.
+    Full,
+    /// Depthwise, one output channel an input channel.
+    Depthwise,
+    /// Depthwise, and then 1x1.
+    Separable {
+        /// Between the two.
+        table: Option<Box<[i8; 256]>>,
+        /// Bounds of the depthwise convolution's output.
+        middle_bounds: Bounds,
+        /// Zero point of the depthwise convolution's output.
+        middle_zero_point: i8,
+    },
 }
 
 impl QuantizedConv2d {
@@ -175,16 +249,19 @@ impl QuantizedGraph {
     pub fn scratch_bytes(&self, node: &QuantizedNode) -> usize {
         let shape = |index: usize| node.inputs.get(index).map(|&id| self.tensor(id).shape);
         let tokens = |shape: Shape, patch| Sequences::of(shape, patch).map_or(0, |of| of.tokens);
-        match (&node.operation, shape(1)) {
-            (Operation::Attention(attention), Some(key)) => attention_scratch_bytes(
+        let bytes = match (&node.operation, shape(1), shape(2)) {
+            (Operation::PackedConv2d(packed), ..) => packed.scratch_bytes.max(1),
+            (Operation::Attention(attention), Some(key), Some(value)) => attention_scratch(
+                self.target,
                 tokens(key, attention.key_patch),
-                key.channels.checked_div(attention.heads).unwrap_or(0),
+                [key, value].map(|shape| shape.channels.checked_div(attention.heads).unwrap_or(0)),
             ),
-            (Operation::SeparableAttention { patch }, Some(key)) => {
+            (Operation::SeparableAttention { patch }, Some(key), _) => {
                 separable_attention_scratch_bytes(tokens(key, *patch), key.channels)
             }
             _ => 0,
-        }
+        };
+        scratch_shape(bytes).into_iter().product()
     }
 
     /// Multiply-accumulate operations of a node: those of convolutions, attention and matrix products, and one an element of a product.
@@ -195,6 +272,7 @@ impl QuantizedGraph {
                 let taps = conv.weights.len().checked_div(output.channels).unwrap_or(0);
                 (output.len() * taps) as u64
             }
+            Operation::PackedConv2d(packed) => packed.macs,
             Operation::Mul(_) => output.len() as u64,
             Operation::Attention(attention) => match node.inputs.as_slice() {
                 &[query, key, value] => {

@@ -43,6 +43,7 @@ impl Builder {
         let graph = QuantizedGraph {
             name: "random".into(),
             numerics,
+            target: Target::Portable,
             tensors: vec![input],
             nodes: Vec::new(),
             input: TensorId(0),
@@ -104,7 +105,7 @@ impl Builder {
 }
 
 fn run(graph: &QuantizedGraph) -> Vec<i8> {
-    let file = pack(graph, &plan(graph), Target::Portable, Metadata::default()).expect("it packs");
+    let file = pack(graph, &plan(graph), Metadata::default()).expect("it packs");
     let file = AlignedBytes::new(&file);
     let model = Model::open(file.bytes()).expect("it opens");
     let mut arena = vec![0; model.arena_bytes()];

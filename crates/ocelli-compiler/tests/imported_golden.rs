@@ -13,7 +13,7 @@ use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// Cases that are refused: TFLite subtracts with a rounding of its own, which no operator here has.
 const REFUSED: &[&str] = &["sub", "edge_sub_many"];
@@ -34,8 +34,7 @@ fn load(path: &Path) -> Result<Packed, String> {
 fn packed(mut network: Imported) -> Result<Packed, String> {
     let mut graph = imported(&network.graph).map_err(|error| error.to_string())?;
     constant_channels::fold(&mut graph);
-    let file = pack(&graph, &plan(&graph), Target::Portable, Metadata::default())
-        .map_err(|error| error.to_string())?;
+    let file = pack(&graph, &plan(&graph), Metadata::default()).map_err(|error| error.to_string())?;
     Ok(Packed {
         file: AlignedBytes::new(&file),
         input: network.inputs.swap_remove(0),

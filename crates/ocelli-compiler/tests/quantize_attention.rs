@@ -14,7 +14,7 @@ use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::{Quantized, constant_channels};
 use ocelli_compiler::quantized::{Operation, QuantizedGraph};
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 impl Maker {
     /// A linear layer of each pixel whose outputs are about as large as its inputs.
@@ -272,7 +272,7 @@ fn what_int8_cannot_hold_is_refused_with_the_node_and_the_bound() {
 
 /// What an int8 network computes for noise.
 fn outputs(graph: &QuantizedGraph) -> Vec<i8> {
-    let packed = pack(graph, &plan(graph), Target::Portable, Metadata::default()).unwrap();
+    let packed = pack(graph, &plan(graph), Metadata::default()).unwrap();
     let packed = AlignedBytes::new(&packed);
     let model = Model::open(packed.bytes()).unwrap();
     let mut arena = vec![0; model.arena_bytes()];

@@ -12,7 +12,7 @@ use ocelli_compiler::pack::{PackError, pack};
 use ocelli_compiler::plan::{Plan, plan};
 use ocelli_compiler::quantize::{Options, Quantized, quantize};
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 fn digits() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/digits")
@@ -31,7 +31,7 @@ fn pictures(graph: &Graph, folder: &str) -> Dataset {
 }
 
 fn packed(quantized: &Quantized) -> Vec<u8> {
-    pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default()).unwrap()
+    pack(&quantized.graph, &plan(&quantized.graph), Metadata::default()).unwrap()
 }
 
 fn quantized(graph: &Graph, options: &Options) -> Quantized {
@@ -93,7 +93,7 @@ fn an_arena_beyond_the_format_is_refused() {
     let mut layout = plan(&quantized.graph);
     let bytes = (1 << 32) + layout.arena_bytes;
     layout.arena_bytes = bytes;
-    let pack = |layout: &Plan| pack(&quantized.graph, layout, Target::Portable, Metadata::default());
+    let pack = |layout: &Plan| pack(&quantized.graph, layout, Metadata::default());
     let error = pack(&layout).unwrap_err();
     assert!(matches!(error, PackError::Arena { bytes: found } if found == bytes), "{error}");
     layout.arena_bytes = 16;

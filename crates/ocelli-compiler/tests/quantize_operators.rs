@@ -10,7 +10,7 @@ use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::{Options, QuantizeError, quantize};
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// A raw file of `samples` inputs in -2..2, by a small generator.
 fn noise_file(folder: &Path, length: usize, samples: usize) -> PathBuf {
@@ -53,7 +53,7 @@ fn every_operator_survives_quantization() {
             Err(QuantizeError::Ends { .. }) => continue,
             Err(error) => panic!("{name}: {error}"),
         };
-        let packed = pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default());
+        let packed = pack(&quantized.graph, &plan(&quantized.graph), Metadata::default());
         let packed = packed.unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = evaluate(&packed, &FloatModel::new(&graph).unwrap(), &data, &|_, _| {}).unwrap();
         quantized_networks += 1;

@@ -11,7 +11,7 @@ use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::{Options, quantize};
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// The shared folder; `None`, and says so, where it or the model is absent.
 fn shared(model: &str) -> Option<PathBuf> {
@@ -48,8 +48,7 @@ fn check(model: &str, data: &Data) -> Option<(Accuracy, f64)> {
     let quantized =
         quantize(&graph, &calibration, &Options { samples: 100, ..Options::default() }, &|_, _, _| {})
             .unwrap();
-    let packed =
-        pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default()).unwrap();
+    let packed = pack(&quantized.graph, &plan(&quantized.graph), Metadata::default()).unwrap();
     let found = evaluate(&packed, &FloatModel::new(&graph).unwrap(), &samples, &|_, _| {}).unwrap();
     Some((found.accuracy.unwrap(), found.sqnr_db))
 }

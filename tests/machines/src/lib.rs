@@ -15,7 +15,7 @@ use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{Options, quantize};
 use ocelli_compiler::quantized::QuantizedGraph;
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// A packed model with its name.
 #[derive(Debug)]
@@ -132,8 +132,7 @@ fn load(path: &Path) -> Result<Imported, String> {
 }
 
 fn packed(path: &Path, graph: &QuantizedGraph) -> Result<PackedModel, String> {
-    let file = pack(graph, &plan(graph), Target::Portable, Metadata::default())
-        .map_err(|error| error.to_string())?;
+    let file = pack(graph, &plan(graph), Metadata::default()).map_err(|error| error.to_string())?;
     Ok(PackedModel::new(&name(path), &file))
 }
 

@@ -1,5 +1,6 @@
 //! `ocelli quantize`: from a network file to a packed model.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,7 +13,8 @@ use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{self, LayerReport, Stage};
-use ocelli_compiler::quantized::QuantizedGraph;
+use ocelli_compiler::quantized::{Operation, QuantizedGraph, QuantizedNode};
+use ocelli_compiler::targets::{Form, Layer, Lowered, lower};
 use ocelli_format::Metadata;
 use serde::Serialize;
 
@@ -37,8 +39,8 @@ pub struct Arguments {
     /// The packed model to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// What the model will run on: portable, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or riscv32. One layout of
-    /// weights serves all of them so far: `portable`.
+    /// The core that the model will run on: cortex-m0, cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32, or
+    /// `portable` for any. Every model gives the same bytes on every core; it is fast on its own.
     #[arg(long, value_name = "NAME", default_value = "portable", value_parser = parse_target)]
     target: Target,
     /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), or mse. [default: mse]
@@ -60,16 +62,25 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Names of targets; all have the portable layout so far.
-const TARGETS: [&str; 8] =
-    ["portable", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv32"];
+/// Cores, and the targets that are made for them.
+const CORES: [(&str, Target); 8] = [
+    ("cortex-m0", Target::Armv6m),
+    ("cortex-m0plus", Target::Armv6m),
+    ("cortex-m3", Target::Armv7m),
+    ("cortex-m4", Target::Dsp),
+    ("cortex-m7", Target::Dsp),
+    ("cortex-m33", Target::Dsp),
+    ("cortex-m55", Target::Helium),
+    ("riscv32", Target::Rv32),
+];
 
 fn parse_target(text: &str) -> Result<Target, String> {
-    if TARGETS.contains(&text) {
-        Ok(Target::Portable)
-    } else {
-        Err(format!("choose from {}", TARGETS.join(", ")))
-    }
+    let targets = || Target::ALL.into_iter().map(|target| (target.name(), target));
+    let names = || targets().chain(CORES);
+    names().find(|(name, _)| *name == text).map(|(_, target)| target).ok_or_else(|| {
+        let names: Vec<&str> = names().map(|(name, _)| name).collect();
+        format!("choose from {}", names.join(", "))
+    })
 }
 
 fn parse_ranges(text: &str) -> Result<RangeMethod, String> {
@@ -86,11 +97,21 @@ fn parse_ranges(text: &str) -> Result<RangeMethod, String> {
 }
 
 #[derive(Serialize)]
-struct Layer<'a> {
-    name: &'a str,
-    operation: &'a str,
+struct Row {
+    name: String,
+    operation: &'static str,
     shape: [usize; 3],
     macs: u64,
+    /// Whether a convolution has the target's own kernel, and why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
+    /// Of a layer that was quantized here.
+    #[serde(flatten)]
+    quality: Option<Quality>,
+}
+
+#[derive(Serialize)]
+struct Quality {
     weight_bytes: usize,
     /// `None`: no error at all.
     sqnr_db: Option<f64>,
@@ -121,6 +142,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if network.int8 { as_it_is(&network, arguments)? } else { from_float(&network, arguments)? };
     let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
     let constant_channels = constant_channels::fold(&mut graph);
+    let lowered = lower(&graph, arguments.target).with_context(|| {
+        format!("there are no kernels for {} yet: leave --target away", arguments.target.name())
+    })?;
+    let layers = layers(&graph, &lowered, &report);
+    let graph = lowered.graph;
     let layout = plan(&graph);
     let input = graph.tensor(graph.input);
     let metadata = Metadata {
@@ -130,7 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ..Metadata::default()
     };
     check_labels(&graph, &metadata)?;
-    let file = pack(&graph, &layout, arguments.target, metadata)
+    let file = pack(&graph, &layout, metadata)
         .with_context(|| format!("cannot pack {}", arguments.network.display()))?;
     files::write_whole(&arguments.output, &file)?;
     let summary = Summary {
@@ -145,7 +171,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         file_bytes: file.len(),
     };
     let busiest = graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name));
-    print(&summary, &report, &busiest, arguments.json)
+    print(&summary, &layers, &busiest, arguments.json)
 }
 
 /// An int8 network on its way.
@@ -209,40 +235,73 @@ fn check_labels(graph: &QuantizedGraph, metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-fn print(summary: &Summary, report: &[LayerReport], busiest: &str, json: bool) -> Result<()> {
+/// A row for each layer of the packed model; `report` has one for each node of the network that takes a step.
+fn layers(graph: &QuantizedGraph, lowered: &Lowered, report: &[LayerReport]) -> Vec<Row> {
+    let takes_a_step = |node: &QuantizedNode| !matches!(node.operation, Operation::Reshape);
+    let steps = (0..graph.nodes.len()).filter(|&node| takes_a_step(&graph.nodes[node]));
+    let report: BTreeMap<usize, &LayerReport> = steps.zip(report).collect();
+    let rows = lowered.graph.nodes.iter().zip(&lowered.layers).filter(|(node, _)| takes_a_step(node));
+    rows.map(|(node, Layer { nodes, form })| {
+        let shape = lowered.graph.tensor(node.output).shape;
+        let reports: Vec<&LayerReport> = nodes.iter().filter_map(|node| report.get(node).copied()).collect();
+        Row {
+            name: node.name.clone(),
+            operation: node.operation.name(),
+            shape: [shape.height, shape.width, shape.channels],
+            macs: lowered.graph.macs(node),
+            kernel: match form {
+                _ if lowered.graph.target == Target::Portable => None,
+                Form::Common => None,
+                Form::Packed => Some("packed".to_owned()),
+                Form::Portable(reason) => Some(format!("portable: {reason}")),
+            },
+            quality: reports.last().map(|last| Quality {
+                weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
+                sqnr_db: last.sqnr_db.is_finite().then_some(last.sqnr_db),
+                saturation_percent: last.saturation_percent,
+            }),
+        }
+    })
+    .collect()
+}
+
+fn print(summary: &Summary, layers: &[Row], busiest: &str, json: bool) -> Result<()> {
     if json {
-        for layer in report {
-            let shape = [layer.shape.height, layer.shape.width, layer.shape.channels];
-            let LayerReport { name, operation, macs, weight_bytes, sqnr_db, saturation_percent, .. } = layer;
-            let line = Layer {
-                name,
-                operation,
-                shape,
-                macs: *macs,
-                weight_bytes: *weight_bytes,
-                sqnr_db: sqnr_db.is_finite().then_some(*sqnr_db),
-                saturation_percent: *saturation_percent,
-            };
-            print::line(format_args!("{}", serde_json::to_string(&line)?))?;
+        for layer in layers {
+            print::line(format_args!("{}", serde_json::to_string(layer)?))?;
         }
         print::line(format_args!("{}", serde_json::to_string(summary)?))?;
         return Ok(());
     }
-    if !report.is_empty() {
-        let mut rows = table(&["layer", "operation", "output", "MACs", "bytes", "SQNR dB", "saturated %"], 3);
-        for layer in report {
-            rows.add_row([
-                short(&layer.name),
-                layer.operation.clone(),
-                layer.shape.to_string(),
-                grouped(layer.macs),
-                grouped(layer.weight_bytes as u64),
-                if layer.sqnr_db.is_finite() { format!("{:.1}", layer.sqnr_db) } else { "exact".to_owned() },
-                format!("{:.2}", layer.saturation_percent),
-            ]);
-        }
-        print::line(format_args!("{rows}"))?;
+    let kernels = layers.iter().any(|layer| layer.kernel.is_some());
+    let qualities = layers.iter().any(|layer| layer.quality.is_some());
+    let mut header = vec!["layer", "operation", "output", "MACs"];
+    if qualities {
+        header.extend(["bytes", "SQNR dB", "saturated %"]);
     }
+    if kernels {
+        header.push("kernel");
+    }
+    let mut rows = table(&header, 3);
+    for layer in layers {
+        let [height, width, channels] = layer.shape;
+        let mut row = vec![
+            layer.name.split(" + ").map(short).collect::<Vec<_>>().join(" + "),
+            layer.operation.to_owned(),
+            format!("{height}x{width}x{channels}"),
+            grouped(layer.macs),
+        ];
+        if let Some(quality) = &layer.quality {
+            row.push(grouped(quality.weight_bytes as u64));
+            row.push(quality.sqnr_db.map_or("exact".to_owned(), |ratio| format!("{ratio:.1}")));
+            row.push(format!("{:.2}", quality.saturation_percent));
+        }
+        if kernels {
+            row.push(layer.kernel.clone().unwrap_or_default());
+        }
+        rows.add_row(row);
+    }
+    print::line(format_args!("{rows}"))?;
     if summary.constant_channels > 0 {
         print::line(format_args!(
             "{} channels provably never change or matter and were left out: {} MACs become {}",

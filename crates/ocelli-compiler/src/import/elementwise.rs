@@ -232,7 +232,7 @@ impl Builder {
         };
         let (large, small) =
             if left.layout.len() >= right.layout.len() { (left, right) } else { (right, left) };
-        if large.layout.len() != dims.iter().product() {
+        if large.layout.len() != dims.iter().product::<usize>() {
             return Err(Refusal::unsupported(format!(
                 "both operands are broadcast ({:?} with {:?})",
                 left.layout.dims(),

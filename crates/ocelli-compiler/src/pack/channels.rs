@@ -3,7 +3,7 @@
 use ocelli_format::Numerics;
 use ocelli_kernels::{Q32, Q32Channel, Requantize, TfLite, TfLiteChannel, TfLiteFullyConnected};
 
-use super::requantize::{Q32_SCALES, q32_channel, tflite_channel};
+use super::requantize::{Q32_SCALES, q32_conv_channel, tflite_channel};
 use crate::quantized::{QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
 /// Requantization parameters, one entry an output channel.
@@ -36,7 +36,7 @@ impl ConvChannels {
         }
         let mut parameters = Vec::with_capacity(channels);
         for (channel, (bias, scale)) in folded.zip(scales).enumerate() {
-            let parameter = q32_channel(scale, bias, output.zero_point)
+            let parameter = q32_conv_channel(scale, bias, output.zero_point)
                 .ok_or_else(|| format!("output channel {channel}: {}", out_of_range(scale, bias)))?;
             let weights = &conv.weights[channel * taps..(channel + 1) * taps];
             let reach: i64 = weights.iter().map(|&weight| 128 * i64::from(weight.unsigned_abs())).sum();

@@ -2,8 +2,9 @@
 
 use ocelli_format::operator::{
     AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ChannelTablesRecord, ConcatRecord, ConvRecord,
-    MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PadRecord,
-    PoolRecord, SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
+    MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PackedConvRecord,
+    PackedSeparableConvRecord, PadRecord, PoolRecord, SliceRecord, SoftmaxTfLiteRecord, TableRecord,
+    TransposeRecord,
 };
 use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;
@@ -13,7 +14,7 @@ use super::attention::Exponentials;
 use super::channels::{ConvChannels, out_of_range};
 use super::requantize::{Q32_SCALES, q32_channel, tflite_channel};
 use crate::graph::{Axis, Quantization, Window};
-use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
+use crate::quantized::{Operation, PackedConv2d, PackedKind, QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
 /// Writes the step of a node, which works in the memory of the tensor `scratch`, if any.
 pub(super) fn step(
@@ -51,6 +52,7 @@ impl Lowering<'_, '_> {
         let q32 = self.graph.numerics == Numerics::Q32;
         match &self.node.operation {
             Operation::Conv2d(conv) => self.conv(conv),
+            Operation::PackedConv2d(packed) => self.packed_conv(packed),
             Operation::Table(table) => {
                 let record = TableRecord { table: self.writer.weights(table.as_ref()) };
                 self.emit(Operator::Table, &record)
@@ -157,6 +159,41 @@ impl Lowering<'_, '_> {
             channels: channels_offset,
         };
         self.emit(operator, &record)
+    }
+
+    fn packed_conv(&mut self, conv: &PackedConv2d) -> Result<(), String> {
+        let operators = match conv.kind {
+            PackedKind::Full => [Operator::PackedConv2dQ32, Operator::PackedConv2dTfLite],
+            PackedKind::Depthwise => {
+                [Operator::PackedDepthwiseConv2dQ32, Operator::PackedDepthwiseConv2dTfLite]
+            }
+            PackedKind::Separable { .. } => {
+                [Operator::PackedSeparableConv2dQ32, Operator::PackedSeparableConv2dTfLite]
+            }
+        };
+        let operator = operators[self.graph.numerics as usize];
+        let ([min, max], window) = (conv.bounds, conv.window);
+        let packed = self.writer.packed(&conv.words);
+        match &conv.kind {
+            PackedKind::Full | PackedKind::Depthwise => {
+                self.emit(operator, &PackedConvRecord { window, packed, min, max, reserved: [0; 2] })
+            }
+            PackedKind::Separable { table, middle_bounds: [middle_min, middle_max], middle_zero_point } => {
+                let table = table.as_ref().map(|table| self.writer.weights(table.as_ref()));
+                let record = PackedSeparableConvRecord {
+                    window,
+                    packed,
+                    table: table.unwrap_or(PackedSeparableConvRecord::NO_TABLE),
+                    middle_min: *middle_min,
+                    middle_max: *middle_max,
+                    middle_zero_point: *middle_zero_point,
+                    min,
+                    max,
+                    reserved: [0; 3],
+                };
+                self.emit(operator, &record)
+            }
+        }
     }
 
     fn add_q32(&mut self) -> Result<(), String> {
@@ -311,12 +348,12 @@ fn axis_code(axis: Axis) -> u8 {
 }
 
 /// `[channel][tap]` as `[tap][channel]`.
-fn taps_first(weights: &[i8], taps: usize) -> Vec<i8> {
+pub(crate) fn taps_first(weights: &[i8], taps: usize) -> Vec<i8> {
     let channels = weights.len() / taps;
     (0..weights.len()).map(|index| weights[(index % channels) * taps + index / channels]).collect()
 }
 
-fn kernel_window(window: &Window) -> Result<ocelli_kernels::Window, String> {
+pub(crate) fn kernel_window(window: &Window) -> Result<ocelli_kernels::Window, String> {
     let pair = |[vertical, horizontal]: [usize; 2]| Ok::<_, String>([narrow(vertical)?, narrow(horizontal)?]);
     Ok(ocelli_kernels::Window {
         kernel: pair(window.kernel)?,

@@ -6,8 +6,10 @@ mod lower;
 pub(crate) mod norm;
 pub mod requantize;
 
+pub(crate) use lower::{kernel_window, taps_first};
+
 use ocelli::{Engine, EngineError, Model, ModelError, RunError, TensorInfo, operator, test_bytes};
-use ocelli_format::{Execution, Metadata, ModelWriter, Target};
+use ocelli_format::{Execution, Metadata, ModelWriter};
 use thiserror::Error;
 use zerocopy::IntoBytes;
 
@@ -27,9 +29,6 @@ pub enum PackError {
         /// What does not fit.
         problem: String,
     },
-    /// There is no layout for the target yet.
-    #[error("there is no layout for target `{0}`; pack for `portable`, which every engine runs")]
-    Target(&'static str),
     /// The network needs more memory than the format can address.
     #[error(
         "the arena of {bytes} bytes is more than the 4 GiB that a packed model can address: use smaller inputs"
@@ -55,25 +54,20 @@ pub enum PackError {
 /// The seed of the self-test that every file gets.
 const SELF_TEST_SEED: u32 = 0x0ce1;
 
-/// Packs a network for a target, self-test included.
+/// Packs a network, self-test included.
 ///
 /// # Errors
 /// [`PackError`] names the node that does not fit, and why.
-pub fn pack(
-    graph: &QuantizedGraph,
-    plan: &Plan,
-    target: Target,
-    mut metadata: Metadata,
-) -> Result<Vec<u8>, PackError> {
+pub fn pack(graph: &QuantizedGraph, plan: &Plan, mut metadata: Metadata) -> Result<Vec<u8>, PackError> {
     metadata.self_test = None;
-    let expected = with_engine(&assemble(graph, plan, target, &metadata)?, |engine| {
+    let expected = with_engine(&assemble(graph, plan, &metadata)?, |engine| {
         for (to, from) in engine.input_mut().iter_mut().zip(test_bytes(SELF_TEST_SEED)) {
             *to = from;
         }
         Ok(engine.invoke()?.values().to_vec())
     })?;
     metadata.self_test = Some((SELF_TEST_SEED, expected));
-    let bytes = assemble(graph, plan, target, &metadata)?;
+    let bytes = assemble(graph, plan, &metadata)?;
     match with_engine(&bytes, |engine| engine.self_test())? {
         Some(true) => Ok(bytes),
         _ => Err(PackError::SelfTest),
@@ -84,12 +78,8 @@ pub fn pack(
 pub(crate) fn assemble(
     graph: &QuantizedGraph,
     plan: &Plan,
-    target: Target,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, PackError> {
-    if target != Target::Portable {
-        return Err(PackError::Target(target.name()));
-    }
     let mut metadata = metadata.clone();
     metadata.macs =
         graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>().try_into().unwrap_or(u32::MAX);
@@ -112,7 +102,7 @@ pub(crate) fn assemble(
         u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
     let execution = Execution { arena_bytes, ..Execution::default() };
     let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
-    Ok(writer.finish(target, graph.numerics, execution, ends, &metadata))
+    Ok(writer.finish(graph.target, graph.numerics, execution, ends, &metadata))
 }
 
 /// Writes tensors and constants; the index of each tensor that is in use.
@@ -160,19 +150,24 @@ fn tensors(
 
 /// The tensor that stands for a step's working memory.
 fn scratch(bytes: usize, offset: usize) -> Result<TensorInfo, String> {
-    let channels =
-        u16::try_from(bytes).map_err(|_| format!("it needs {bytes} bytes to work in, at most 65535"))?;
+    let [width, channels] = scratch_shape(bytes);
     Ok(TensorInfo {
         offset: u32::try_from(offset).map_err(|_| "its working memory lies beyond 4 GiB")?,
         height: 1,
-        width: 1,
-        channels,
+        width: lower::narrow(width)?,
+        channels: lower::narrow(channels)?,
         slots: 1,
         counter: TensorInfo::COMPLETE,
         constant: 0,
         zero_point: 0,
         scale: 1.0,
     })
+}
+
+/// Width and channels of a tensor of so many bytes, or a few more where they do not fit 16 bits.
+pub(crate) fn scratch_shape(bytes: usize) -> [usize; 2] {
+    let width = bytes.div_ceil(usize::from(u16::MAX)).max(1);
+    [width, bytes.div_ceil(width)]
 }
 
 /// Opens a file that was written, and runs it.

@@ -8,6 +8,21 @@ pub const SMALLEST_Q32_MULTIPLIER: i64 = 1 << 9;
 /// The largest real scale of `Q32` and the smallest: `multiplier / 2^32`.
 pub const Q32_SCALES: std::ops::Range<f64> = SMALLEST_Q32_MULTIPLIER as f64 / 4_294_967_296.0..0.5;
 
+/// `Q32` parameters of a convolution, whose multiplier is rounded to what the kernels of every target compute with: 16 significant bits, and
+/// a multiple of 256 from 2^20 on. That moves an output by at most 1/32 of a step.
+pub fn q32_conv_channel(scale: f64, bias: i64, zero_point: i8) -> Option<Q32Channel> {
+    let exact = (scale * 4_294_967_296.0).round();
+    let significant = (exact.log2().floor() - 15.0).max(if exact >= f64::from(1 << 20) { 8.0 } else { 0.0 });
+    let unit = significant.exp2();
+    // Rounded up, the largest would be 2^31.
+    let rounded = ((exact / unit).round() * unit).min(f64::from(0x7fff_8000));
+    q32_channel(
+        if exact <= f64::from(i32::MAX) { rounded / 4_294_967_296.0 } else { scale },
+        bias,
+        zero_point,
+    )
+}
+
 /// `Q32` parameters for a real scale, an accumulator that starts from `bias` and an output `zero_point`; `None` where they do not fit
 /// int32.
 pub fn q32_channel(scale: f64, bias: i64, zero_point: i8) -> Option<Q32Channel> {
@@ -53,6 +68,19 @@ mod tests {
         for (real, expected) in [(1.0, (0.5, 1)), (0.75, (0.75, 0)), (0.1, (0.8, -3)), (6.5, (0.8125, 3))] {
             assert_eq!(split_exponent(real), expected);
         }
+    }
+
+    #[test]
+    fn multipliers_of_convolutions_have_16_bits() {
+        for exact in [512.0, 65_535.0, 65_537.0, 1_048_575.0, 1_048_576.0, 16_777_217.0, 2_147_483_647.0] {
+            let scale = exact / 4_294_967_296.0;
+            let multiplier = q32_conv_channel(scale, 0, 0).unwrap().multiplier;
+            assert!(32 - multiplier.leading_zeros() - multiplier.trailing_zeros() <= 16, "{multiplier}");
+            assert!(multiplier < 1 << 20 || multiplier % 256 == 0, "{multiplier}");
+            assert!((f64::from(multiplier) / exact - 1.0).abs() <= 2f64.powi(-13), "{multiplier}");
+        }
+        assert!(q32_conv_channel(0.5, 0, 0).is_none());
+        assert!(q32_conv_channel(511.0 / 4_294_967_296.0, 0, 0).is_none());
     }
 
     #[test]

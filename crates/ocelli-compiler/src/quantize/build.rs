@@ -1,6 +1,6 @@
 //! The int8 network of a prepared graph under given scales.
 
-use ocelli_format::Numerics;
+use ocelli_format::{Numerics, Target};
 
 use super::channel_scales::{self, ChannelFactors};
 use super::prepare::Prepared;
@@ -44,6 +44,7 @@ pub(super) fn build(
     let quantized = QuantizedGraph {
         name: graph.name.clone(),
         numerics: Numerics::Q32,
+        target: Target::Portable,
         tensors,
         nodes,
         input: graph.inputs.first().copied().unwrap_or(TensorId(0)),

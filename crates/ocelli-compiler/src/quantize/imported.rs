@@ -3,7 +3,7 @@
 
 mod tables;
 
-use ocelli_format::Numerics;
+use ocelli_format::{Numerics, Target};
 use thiserror::Error;
 
 use crate::graph::{
@@ -71,6 +71,7 @@ pub fn imported(graph: &Graph) -> Result<QuantizedGraph, ImportedError> {
     Ok(QuantizedGraph {
         name: graph.name.clone(),
         numerics: Numerics::TfLite,
+        target: Target::Portable,
         tensors: import.tensors,
         nodes: import.nodes,
         input,

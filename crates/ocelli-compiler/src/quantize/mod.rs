@@ -25,7 +25,7 @@ mod run;
 mod weights;
 
 use ocelli::RunError;
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 use thiserror::Error;
 
 use crate::calibrate::data::Dataset;
@@ -268,7 +268,7 @@ impl Sources<'_> {
             let reference = |node: usize| reference(prepared, self.statistics, factors, origins[node]);
             correct::correct(&mut quantized, inputs, corrections, &reference, progress)?;
         }
-        let packed = pack(&quantized, &plan(&quantized), Target::Portable, Metadata::default())?;
+        let packed = pack(&quantized, &plan(&quantized), Metadata::default())?;
         let networks = report::Networks {
             prepared,
             quantized: &quantized,

@@ -77,6 +77,7 @@ fn packed(
     let single = QuantizedGraph {
         name: node.name.clone(),
         numerics: graph.numerics,
+        target: Target::Portable,
         tensors,
         nodes: vec![QuantizedNode {
             inputs: node.inputs.iter().map(|&id| place(id)).collect(),
@@ -86,7 +87,7 @@ fn packed(
         input: TensorId(0),
         output: place(node.output),
     };
-    let bytes = assemble(&single, &plan(&single), Target::Portable, &Metadata::default())?;
+    let bytes = assemble(&single, &plan(&single), &Metadata::default())?;
     Ok(AlignedBytes::new(&bytes))
 }
 

@@ -12,7 +12,7 @@ use ocelli_compiler::graph::{
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::{Options, QuantizeError, Quantized, quantize};
-use ocelli_format::{Metadata, Target};
+use ocelli_format::Metadata;
 
 /// Numbers in -1..1.
 pub struct Noise(pub u32);
@@ -104,7 +104,7 @@ pub fn try_quantize(graph: &Graph) -> Result<(Quantized, f64), QuantizeError> {
     let folder = tempfile::tempdir().unwrap();
     let data = noise_data(folder.path(), graph.tensor(graph.inputs[0]).shape);
     let quantized = quantize(graph, &data, &Options::default(), &|_, _, _| {})?;
-    let file = pack(&quantized.graph, &plan(&quantized.graph), Target::Portable, Metadata::default())?;
+    let file = pack(&quantized.graph, &plan(&quantized.graph), Metadata::default())?;
     let found = evaluate(&file, &FloatModel::new(graph)?, &data, &|_, _| {}).unwrap();
     Ok((quantized, found.sqnr_db))
 }

@@ -85,6 +85,7 @@ impl Intervals {
                 Some(input.to_vec())
             }
             Operation::Reshape
+            | Operation::PackedConv2d(_)
             | Operation::PRelu { .. }
             | Operation::Concat(_)
             | Operation::Transpose { .. }
