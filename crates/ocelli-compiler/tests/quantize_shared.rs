@@ -53,6 +53,12 @@ fn check(model: &str, data: &Data) -> Option<(Accuracy, f64)> {
     Some((found.accuracy.unwrap(), found.sqnr_db))
 }
 
+/// int8 costs at most half a percent point, as far as so few samples tell.
+fn assert_kept(accuracy: Accuracy) {
+    let allowed = f64::max(0.5, 2.0 * accuracy.standard_error);
+    assert!(accuracy.int8_percent >= accuracy.float_percent - allowed, "{accuracy:?}");
+}
+
 #[test]
 fn visual_wake_words() {
     let data = Data {
@@ -64,7 +70,7 @@ fn visual_wake_words() {
     };
     let Some((accuracy, sqnr)) = check("models/mlperf-tiny/vww_96_float.nchw.onnx", &data) else { return };
     assert!((accuracy.float_percent - 86.74).abs() < 0.01, "the reference's accuracy: {accuracy:?}");
-    assert!(accuracy.int8_percent >= accuracy.float_percent - 0.5, "{accuracy:?}");
+    assert_kept(accuracy);
     assert!(sqnr > 29.0, "{sqnr} dB");
 }
 
@@ -80,6 +86,6 @@ fn keyword_spotting() {
     let Some((accuracy, sqnr)) = check("models/mlperf-tiny/kws_ref_model_float.nchw.onnx", &data) else {
         return;
     };
-    assert!(accuracy.int8_percent >= accuracy.float_percent - 0.5, "{accuracy:?}");
+    assert_kept(accuracy);
     assert!(sqnr > 29.0, "{sqnr} dB");
 }

@@ -8,19 +8,18 @@ pub const SMALLEST_Q32_MULTIPLIER: i64 = 1 << 9;
 /// The largest real scale of `Q32` and the smallest: `multiplier / 2^32`.
 pub const Q32_SCALES: std::ops::Range<f64> = SMALLEST_Q32_MULTIPLIER as f64 / 4_294_967_296.0..0.5;
 
-/// `Q32` parameters of a convolution, whose multiplier is rounded to what the kernels of every target compute with: 16 significant bits, and
-/// a multiple of 256 from 2^20 on. That moves an output by at most 1/32 of a step.
+/// As [`q32_channel`], for a convolution, with the multiplier rounded to what the kernels of every target compute with: 16 significant
+/// bits, and a multiple of 256 from 2^20 on. That moves an output by at most 1/32 of a step.
 pub fn q32_conv_channel(scale: f64, bias: i64, zero_point: i8) -> Option<Q32Channel> {
-    let exact = (scale * 4_294_967_296.0).round();
-    let significant = (exact.log2().floor() - 15.0).max(if exact >= f64::from(1 << 20) { 8.0 } else { 0.0 });
-    let unit = significant.exp2();
+    if !Q32_SCALES.contains(&scale) {
+        return None;
+    }
+    let exact = scale * 4_294_967_296.0;
+    let fewest_zeros = if exact >= f64::from(1 << 20) { 8.0 } else { 0.0 };
+    let unit = (exact.log2().floor() - 15.0).max(fewest_zeros).exp2();
     // Rounded up, the largest would be 2^31.
-    let rounded = ((exact / unit).round() * unit).min(f64::from(0x7fff_8000));
-    q32_channel(
-        if exact <= f64::from(i32::MAX) { rounded / 4_294_967_296.0 } else { scale },
-        bias,
-        zero_point,
-    )
+    let multiplier = ((exact / unit).round() * unit).min(f64::from(0x7fff_8000));
+    q32_channel(multiplier / 4_294_967_296.0, bias, zero_point)
 }
 
 /// `Q32` parameters for a real scale, an accumulator that starts from `bias` and an output `zero_point`; `None` where they do not fit
