@@ -147,6 +147,7 @@ impl Operation {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Conv2d(conv) if conv.fully_connected => "FullyConnected",
+            Self::Conv2d(conv) if conv.groups > 1 && conv.groups == conv.bias.len() => "DepthwiseConv2d",
             Self::Conv2d(conv) if conv.groups > 1 => "Conv2d in groups",
             Self::Conv2d(_) => "Conv2d",
             Self::PackedConv2d(packed) => match packed.kind {

@@ -5,6 +5,8 @@ mod convolution;
 mod fuse;
 
 use ocelli_format::Target;
+use ocelli_kernels::arch::dsp::Dsp;
+use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::{Arch, Portable};
 
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
@@ -15,6 +17,8 @@ macro_rules! with_kernels {
     ($target:expr, $function:ident($($argument:expr),*)) => {
         match $target {
             Target::Portable => Some($function::<Portable>($($argument),*)),
+            Target::Dsp => Some($function::<Dsp>($($argument),*)),
+            Target::Helium => Some($function::<Helium>($($argument),*)),
             _ => None,
         }
     };

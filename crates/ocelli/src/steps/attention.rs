@@ -1,57 +1,22 @@
 //! Attention steps: maps as sequences of tokens, with memory to work in.
 
+use core::marker::PhantomData;
 use core::ops::Range;
 
 use ocelli_format::operator::{
-    AttentionQ32Record, SeparableAttentionQ32Record, attention_scratch_bytes,
-    separable_attention_scratch_bytes,
+    AttentionQ32Record, SeparableAttentionQ32Record, separable_attention_scratch_bytes,
 };
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::arch::Arch;
 use ocelli_kernels::attention::{Attention, Bias};
 use ocelli_kernels::separable::SeparableAttention;
 
+use super::scratch::WithScratch;
 use super::{Bound, PARAMETERS};
-use crate::memory::{self, Operands, parameters};
+use crate::memory::{Operands, parameters};
 
 /// Weights of a row add up to less than this, so that their sums of values fit 32 bits.
 const LARGEST_TOTAL: u64 = 1 << 24;
-
-/// The tensors of a step of three inputs and scratch.
-#[derive(Clone, Copy)]
-struct Tensors<'m> {
-    inputs: [&'m TensorInfo; 3],
-    scratch: &'m TensorInfo,
-    output: &'m TensorInfo,
-}
-
-impl<'m> Tensors<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        if step.inputs.len() != 4 {
-            return Err("it takes three inputs and scratch");
-        }
-        let input = |index| memory::input(model, step, index);
-        let (inputs, scratch) = ([input(0)?, input(1)?, input(2)?], input(3)?);
-        let output = memory::output(model, step)?;
-        if scratch.constant != 0 {
-            return Err("its scratch is a constant");
-        }
-        if memory::overlap(scratch, output) || inputs.iter().any(|input| memory::overlap(input, scratch)) {
-            return Err("its scratch overlaps another tensor");
-        }
-        if inputs.iter().any(|input| memory::overlap(input, output)) {
-            return Err("input and output overlap");
-        }
-        Ok(Self { inputs, scratch, output })
-    }
-
-    /// Checks the size of the scratch.
-    fn check_scratch(&self, needed: usize) -> Result<(), &'static str> {
-        if self.scratch.len() < needed {
-            return Err("its scratch is too small");
-        }
-        Ok(())
-    }
-}
 
 /// Sequences of a map: their number and their length.
 fn sequences(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<[usize; 2], &'static str> {
@@ -82,15 +47,16 @@ fn same_shape(a: &TensorInfo, b: &TensorInfo) -> bool {
     [a.height, a.width, a.channels] == [b.height, b.width, b.channels]
 }
 
-pub(crate) struct AttentionQ32<'m> {
-    tensors: Tensors<'m>,
+pub(crate) struct AttentionQ32<'m, A: Arch> {
+    arch: PhantomData<A>,
+    tensors: WithScratch<'m, 3>,
     kernel: Attention<'m>,
 }
 
-impl<'m> Bound<'m> for AttentionQ32<'m> {
+impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &AttentionQ32Record = step.record().ok_or(PARAMETERS)?;
-        let tensors = Tensors::bind(model, step)?;
+        let tensors = WithScratch::bind(model, step)?;
         let ([query, key, value], output) = (tensors.inputs, tensors.output);
         if query.channels != key.channels || [key.height, key.width] != [value.height, value.width] {
             return Err("query, key and value do not fit together");
@@ -113,8 +79,9 @@ impl<'m> Bound<'m> for AttentionQ32<'m> {
         if exponentials.last() != Some(&0) {
             return Err("the last entry of its table is not 0");
         }
-        let dimension = usize::from(query.channels.checked_div(record.heads).unwrap_or_default());
-        tensors.check_scratch(attention_scratch_bytes(key_tokens, dimension))?;
+        let [key_dimension, value_dimension] = [key, value]
+            .map(|tensor| usize::from(tensor.channels.checked_div(record.heads).unwrap_or_default()));
+        tensors.check_scratch(A::attention_scratch(key_tokens, key_dimension, value_dimension))?;
         let kernel = Attention {
             heads: usize::from(record.heads),
             patch: record.patch.map(usize::from),
@@ -129,22 +96,15 @@ impl<'m> Bound<'m> for AttentionQ32<'m> {
             zero_point: output.zero_point,
             bias: bias(model, record, [query_tokens, key_tokens])?,
         };
-        Ok(Self { tensors, kernel })
+        Ok(Self { arch: PhantomData, tensors, kernel })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
-        let Tensors { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
+        let WithScratch { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
         let Operands { output, scratch, inputs } =
             Operands::split_with_scratch(model, arena, tensor, &range, scratch)?;
         let maps = [&inputs.map(query, range.start)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
-        let length = tensor.row_len();
-        if length == 0 {
-            return None;
-        }
-        for (y, row) in range.zip(output.chunks_exact_mut(length)) {
-            self.kernel.row(maps, y, row, scratch)?;
-        }
-        Some(())
+        A::attention(&self.kernel, maps, range.start, output, scratch)
     }
 }
 
@@ -171,14 +131,14 @@ fn bias<'m>(
 }
 
 pub(crate) struct SeparableAttentionQ32<'m> {
-    tensors: Tensors<'m>,
+    tensors: WithScratch<'m, 3>,
     kernel: SeparableAttention<'m>,
 }
 
 impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &SeparableAttentionQ32Record = step.record().ok_or(PARAMETERS)?;
-        let tensors = Tensors::bind(model, step)?;
+        let tensors = WithScratch::bind(model, step)?;
         let ([scores, key, value], output) = (tensors.inputs, tensors.output);
         if [scores.height, scores.width, scores.channels] != [key.height, key.width, 1] {
             return Err("its scores are not one a pixel of the key");
@@ -199,7 +159,7 @@ impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
     const WHOLE: bool = true;
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
-        let Tensors { inputs: [scores, key, value], scratch, output } = self.tensors;
+        let WithScratch { inputs: [scores, key, value], scratch, output } = self.tensors;
         let Operands { output, scratch, inputs } =
             Operands::split_with_scratch(model, arena, output, &range, scratch)?;
         let maps = [&inputs.map(scores, 0)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];

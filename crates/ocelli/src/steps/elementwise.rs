@@ -1,5 +1,6 @@
 //! Steps that update single elements, in place or on a copy of their first input.
 
+use core::marker::PhantomData;
 use core::ops::Range;
 
 use ocelli_format::operator::{
@@ -7,6 +8,7 @@ use ocelli_format::operator::{
     PReluTfLiteRecord, TableRecord,
 };
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::arch::Arch;
 use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteChannel, elementwise};
 
 use super::{Bound, PARAMETERS, Rule, in_place};
@@ -110,75 +112,87 @@ pub(super) fn update(
     apply(operands.output)
 }
 
-pub(crate) struct AddQ32<'m> {
+pub(crate) struct AddQ32<'m, A: Arch> {
+    arch: PhantomData<A>,
     pair: Pair<'m>,
     kernel: elementwise::Add,
 }
 
-impl<'m> Bound<'m> for AddQ32<'m> {
+impl<'m, A: Arch> Bound<'m> for AddQ32<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &AddQ32Record = step.record().ok_or(PARAMETERS)?;
         let &AddQ32Record { multipliers, bias, shift } = record;
-        Ok(Self { pair: Pair::bind(model, step)?, kernel: elementwise::Add { multipliers, bias, shift } })
+        Ok(Self {
+            arch: PhantomData,
+            pair: Pair::bind(model, step)?,
+            kernel: elementwise::Add { multipliers, bias, shift },
+        })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
-        self.pair.rows(model, arena, range, |data, other| self.kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| A::add(&self.kernel, data, other))
     }
 }
 
-pub(crate) struct AddTfLite<'m> {
+pub(crate) struct AddTfLite<'m, A: Arch> {
+    arch: PhantomData<A>,
     pair: Pair<'m>,
     kernel: elementwise::AddTfLite,
 }
 
-impl<'m> Bound<'m> for AddTfLite<'m> {
+impl<'m, A: Arch> Bound<'m> for AddTfLite<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let pair = Pair::bind(model, step)?;
         let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(PARAMETERS)?;
         let rule = TfLite::new(pair.output, min, max);
         let kernel = elementwise::AddTfLite { zero_points: pair.zero_points(), operands, output, rule };
-        Ok(Self { pair, kernel })
+        Ok(Self { arch: PhantomData, pair, kernel })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
-        self.pair.rows(model, arena, range, |data, other| self.kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| A::add_tflite(&self.kernel, data, other))
     }
 }
 
-pub(crate) struct MulQ32<'m> {
+pub(crate) struct MulQ32<'m, A: Arch> {
+    arch: PhantomData<A>,
     pair: Pair<'m>,
     channel: &'m Q32Channel,
 }
 
-impl<'m> Bound<'m> for MulQ32<'m> {
+impl<'m, A: Arch> Bound<'m> for MulQ32<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &MulQ32Record = step.record().ok_or(PARAMETERS)?;
-        Ok(Self { pair: Pair::bind(model, step)?, channel: &record.channel })
+        Ok(Self { arch: PhantomData, pair: Pair::bind(model, step)?, channel: &record.channel })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let kernel =
             elementwise::Mul { zero_points: self.pair.zero_points(), rule: Q32, channel: self.channel };
-        self.pair.rows(model, arena, range, |data, other| kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| A::mul(&kernel, data, other))
     }
 }
 
-pub(crate) struct MulTfLite<'m> {
+pub(crate) struct MulTfLite<'m, A: Arch> {
+    arch: PhantomData<A>,
     pair: Pair<'m>,
     record: &'m MulTfLiteRecord,
 }
 
-impl<'m> Bound<'m> for MulTfLite<'m> {
+impl<'m, A: Arch> Bound<'m> for MulTfLite<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        Ok(Self { pair: Pair::bind(model, step)?, record: step.record().ok_or(PARAMETERS)? })
+        Ok(Self {
+            arch: PhantomData,
+            pair: Pair::bind(model, step)?,
+            record: step.record().ok_or(PARAMETERS)?,
+        })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let rule = TfLite::new(self.pair.output, self.record.min, self.record.max);
         let channel: &TfLiteChannel = &self.record.channel;
         let kernel = elementwise::Mul { zero_points: self.pair.zero_points(), rule, channel };
-        self.pair.rows(model, arena, range, |data, other| kernel.apply(data, other))
+        self.pair.rows(model, arena, range, |data, other| A::mul(&kernel, data, other))
     }
 }
 
@@ -216,22 +230,23 @@ macro_rules! prelu {
 prelu!(PReluQ32, PReluQ32Record, Q32, 8);
 prelu!(PReluTfLite, PReluTfLiteRecord, TfLite, 0);
 
-pub(crate) struct Table<'m> {
+pub(crate) struct Table<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     table: &'m [i8; 256],
 }
 
-impl<'m> Bound<'m> for Table<'m> {
+impl<'m, A: Arch> Bound<'m> for Table<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
         let table = parameters(model, record.table, 1)?.first().ok_or(PARAMETERS)?;
-        Ok(Self { tensors: [input, output], table })
+        Ok(Self { arch: PhantomData, tensors: [input, output], table })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         update(model, arena, self.tensors, range, |data| {
-            elementwise::table(data, self.table);
+            A::table(data, self.table);
             Some(())
         })
     }

@@ -6,12 +6,16 @@ mod elementwise;
 mod layout;
 mod matmul;
 mod norm;
+mod packed;
 mod pool;
+mod scratch;
 mod softmax;
 
 use core::ops::Range;
 
 use ocelli_format::{Model, Operator, Step, Target, TensorInfo};
+use ocelli_kernels::arch::dsp::Dsp;
+use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::{Arch, Portable};
 use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
 
@@ -55,15 +59,20 @@ pub(crate) fn perform<'m, const OPERATORS: u64>(
     step: &Step<'m>,
     action: Action<'_>,
 ) -> Result<(), Refusal> {
-    match model.target() {
-        Target::Portable if OPERATORS & Target::Portable.bit() != 0 => {
-            with_arch::<OPERATORS, Portable>(model, step, action)
-        }
-        _ => Err(Refusal::Target),
+    macro_rules! dispatch {
+        ($($target:ident),*) => {
+            match model.target() {
+                $(Target::$target if OPERATORS & Target::$target.bit() != 0 => {
+                    with_kernels::<OPERATORS, $target>(model, step, action)
+                })*
+                _ => Err(Refusal::Target),
+            }
+        };
     }
+    dispatch!(Portable, Dsp, Helium)
 }
 
-fn with_arch<'m, const OPERATORS: u64, A: Arch>(
+fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
     model: &Model<'m>,
     step: &Step<'m>,
     action: Action<'_>,
@@ -84,28 +93,34 @@ fn with_arch<'m, const OPERATORS: u64, A: Arch>(
         FullyConnectedTfLite => conv::Conv<'m, TfLiteFullyConnected>,
         DepthwiseConv2dQ32 => conv::Depthwise<'m, Q32>,
         DepthwiseConv2dTfLite => conv::Depthwise<'m, TfLite>,
-        AddQ32 => elementwise::AddQ32<'m>,
-        AddTfLite => elementwise::AddTfLite<'m>,
-        MulQ32 => elementwise::MulQ32<'m>,
-        MulTfLite => elementwise::MulTfLite<'m>,
+        AddQ32 => elementwise::AddQ32<'m, A>,
+        AddTfLite => elementwise::AddTfLite<'m, A>,
+        MulQ32 => elementwise::MulQ32<'m, A>,
+        MulTfLite => elementwise::MulTfLite<'m, A>,
         PReluQ32 => elementwise::PReluQ32<'m>,
         PReluTfLite => elementwise::PReluTfLite<'m>,
-        AveragePoolQ32 => pool::AverageQ32<'m>,
-        AveragePoolTfLite => pool::AverageTfLite<'m>,
-        MaxPool => pool::Max<'m>,
-        MeanTfLite => pool::MeanTfLite<'m>,
+        AveragePoolQ32 => pool::AverageQ32<'m, A>,
+        AveragePoolTfLite => pool::AverageTfLite<'m, A>,
+        MaxPool => pool::Max<'m, A>,
+        MeanTfLite => pool::MeanTfLite<'m, A>,
         SoftmaxQ32 => softmax::SoftmaxQ32<'m>,
         SoftmaxTfLite => softmax::SoftmaxTfLite<'m>,
-        Table => elementwise::Table<'m>,
+        Table => elementwise::Table<'m, A>,
         ChannelTables => elementwise::ChannelTables<'m>,
         Concat => layout::Concat<'m>,
         Pad => layout::Pad<'m>,
         Transpose => layout::Transpose<'m>,
-        AttentionQ32 => attention::AttentionQ32<'m>,
+        AttentionQ32 => attention::AttentionQ32<'m, A>,
         SeparableAttentionQ32 => attention::SeparableAttentionQ32<'m>,
-        NormQ32 => norm::NormQ32<'m>,
+        NormQ32 => norm::NormQ32<'m, A>,
         MatMulQ32 => matmul::MatMulQ32<'m>,
         Slice => layout::Slice<'m>,
+        PackedConv2dQ32 => packed::Conv<'m, A, Q32, false>,
+        PackedConv2dTfLite => packed::Conv<'m, A, TfLite, false>,
+        PackedDepthwiseConv2dQ32 => packed::Conv<'m, A, Q32, true>,
+        PackedDepthwiseConv2dTfLite => packed::Conv<'m, A, TfLite, true>,
+        PackedSeparableConv2dQ32 => packed::Separable<'m, A, Q32>,
+        PackedSeparableConv2dTfLite => packed::Separable<'m, A, TfLite>,
     }
 }
 

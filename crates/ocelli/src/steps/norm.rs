@@ -1,22 +1,25 @@
 //! Normalization steps.
 
+use core::marker::PhantomData;
 use core::ops::Range;
 
 use ocelli_format::operator::NormQ32Record;
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::arch::Arch;
 use ocelli_kernels::norm;
 
 use super::elementwise::update;
 use super::{Bound, PARAMETERS, in_place};
 use crate::memory::parameters;
 
-pub(crate) struct NormQ32<'m> {
+pub(crate) struct NormQ32<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     kernel: norm::Norm<'m>,
     whole_map: bool,
 }
 
-impl<'m> Bound<'m> for NormQ32<'m> {
+impl<'m, A: Arch> Bound<'m> for NormQ32<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &NormQ32Record = step.record().ok_or(PARAMETERS)?;
@@ -32,7 +35,7 @@ impl<'m> Bound<'m> for NormQ32<'m> {
             shift: record.shift,
             channels: parameters(model, record.channels, usize::from(output.channels))?,
         };
-        Ok(Self { tensors: [input, output], kernel, whole_map })
+        Ok(Self { arch: PhantomData, tensors: [input, output], kernel, whole_map })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
@@ -40,7 +43,7 @@ impl<'m> Bound<'m> for NormQ32<'m> {
             return None;
         }
         update(model, arena, self.tensors, range, |data| {
-            if self.whole_map { self.kernel.map(data) } else { self.kernel.pixels(data) }
+            if self.whole_map { self.kernel.map(data) } else { A::norm_pixels(&self.kernel, data) }
         })
     }
 }

@@ -1,9 +1,11 @@
 //! Maxima and means, row by row.
 
+use core::marker::PhantomData;
 use core::ops::Range;
 
 use ocelli_format::operator::{AveragePoolQ32Record, MeanTfLiteRecord, PoolRecord};
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::arch::Arch;
 use ocelli_kernels::{TfLite, Window, pool};
 
 use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
@@ -33,32 +35,34 @@ fn bind_window<'m>(
     Ok([input, output])
 }
 
-pub(crate) struct Max<'m> {
+pub(crate) struct Max<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     record: &'m PoolRecord,
 }
 
-impl<'m> Bound<'m> for Max<'m> {
+impl<'m, A: Arch> Bound<'m> for Max<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
-        Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
+        Ok(Self { arch: PhantomData, tensors: bind_window(model, step, &record.window)?, record })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let PoolRecord { window, min, max, .. } = self.record;
         let first = first_row(window, range.start);
         rows(model, arena, self.tensors, range, first, |map, y, row| {
-            pool::max_row(window, map, y, row, [*min, *max])
+            A::max_row(window, map, y, row, [*min, *max])
         })
     }
 }
 
-pub(crate) struct AverageQ32<'m> {
+pub(crate) struct AverageQ32<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     kernel: pool::AveragePool<'m>,
 }
 
-impl<'m> Bound<'m> for AverageQ32<'m> {
+impl<'m, A: Arch> Bound<'m> for AverageQ32<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &AveragePoolQ32Record = step.record().ok_or(PARAMETERS)?;
         let kernel = pool::AveragePool {
@@ -67,24 +71,27 @@ impl<'m> Bound<'m> for AverageQ32<'m> {
             shift: u32::from(record.shift),
             channel: &record.channel,
         };
-        Ok(Self { tensors: bind_window(model, step, &record.window)?, kernel })
+        Ok(Self { arch: PhantomData, tensors: bind_window(model, step, &record.window)?, kernel })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let first = first_row(&self.kernel.window, range.start);
-        rows(model, arena, self.tensors, range, first, |map, y, row| self.kernel.row(map, y, row))
+        rows(model, arena, self.tensors, range, first, |map, y, row| {
+            A::average_row(&self.kernel, map, y, row)
+        })
     }
 }
 
-pub(crate) struct AverageTfLite<'m> {
+pub(crate) struct AverageTfLite<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     record: &'m PoolRecord,
 }
 
-impl<'m> Bound<'m> for AverageTfLite<'m> {
+impl<'m, A: Arch> Bound<'m> for AverageTfLite<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
-        Ok(Self { tensors: bind_window(model, step, &record.window)?, record })
+        Ok(Self { arch: PhantomData, tensors: bind_window(model, step, &record.window)?, record })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
@@ -92,29 +99,30 @@ impl<'m> Bound<'m> for AverageTfLite<'m> {
         let rule = TfLite::new(self.tensors[1], *min, *max);
         let first = first_row(window, range.start);
         rows(model, arena, self.tensors, range, first, |map, y, row| {
-            pool::average_row_tflite(window, map, y, row, &rule)
+            A::average_row_tflite(window, map, y, row, &rule)
         })
     }
 }
 
-pub(crate) struct MeanTfLite<'m> {
+pub(crate) struct MeanTfLite<'m, A: Arch> {
+    arch: PhantomData<A>,
     tensors: [&'m TensorInfo; 2],
     record: &'m MeanTfLiteRecord,
 }
 
-impl<'m> Bound<'m> for MeanTfLite<'m> {
+impl<'m, A: Arch> Bound<'m> for MeanTfLite<'m, A> {
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let tensors @ [input, output] = one_to_one(model, step)?;
         if (output.height, output.width) != (1, 1) || input.channels != output.channels {
             return Err("its output is not one value a channel");
         }
-        Ok(Self { tensors, record: step.record().ok_or(PARAMETERS)? })
+        Ok(Self { arch: PhantomData, tensors, record: step.record().ok_or(PARAMETERS)? })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let rule = TfLite::new(self.tensors[1], i8::MIN, i8::MAX);
         rows(model, arena, self.tensors, range, 0, |map, _, row| {
-            pool::mean_tflite(map, row, &rule, &self.record.channel)
+            A::mean_tflite(map, row, &rule, &self.record.channel)
         })
     }
 }

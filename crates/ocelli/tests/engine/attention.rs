@@ -174,7 +174,7 @@ fn attentions_that_do_not_fit_are_refused_with_the_reason() {
     let fitting = [map, map, wide, place, wide];
     let none: Change = |_| {};
     let cases: [(&[Shape], Change, &str); 21] = [
-        (&[map, map, wide, wide], none, "it takes three inputs and scratch"),
+        (&[map, map, wide, wide], none, "it has another number of inputs than its operator takes"),
         (&[map, wide, wide, place, wide], none, "query, key and value do not fit together"),
         (&[map, map, [4, 2, 6], place, map], none, "query, key and value do not fit together"),
         (&[map, map, wide, place, map], none, "the output has not the query's size and the value's channels"),

@@ -1,0 +1,135 @@
+//! Convolutions on the kernels of the model's target, in calls of as many rows as are asked for.
+
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use ocelli_format::operator::{PackedConvRecord, PackedSeparableConvRecord};
+use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::Map;
+use ocelli_kernels::arch::{self, Arch, ConvShape, SeparableShape};
+
+use super::scratch::WithScratch;
+use super::{Bound, PARAMETERS, Rule, check_window, first_row};
+use crate::memory::{Operands, parameters};
+
+const NO_KERNEL: &str = "its target has no kernel for its shape";
+
+/// A convolution of one group, or a depthwise one that makes one output channel of an input channel.
+pub(crate) struct Conv<'m, A: Arch, R: Rule, const DEPTHWISE: bool> {
+    tensors: WithScratch<'m, 1>,
+    shape: ConvShape,
+    rule: R,
+    packed: &'m [u32],
+    arch: PhantomData<A>,
+}
+
+impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'m>
+    for Conv<'m, A, R, DEPTHWISE>
+{
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let tensors = WithScratch::bind(model, step)?;
+        let ([input], output) = (tensors.inputs, tensors.output);
+        let record: &PackedConvRecord = step.record().ok_or(PARAMETERS)?;
+        check_window(&record.window, output)?;
+        let shape = ConvShape {
+            window: record.window,
+            input: axes(input),
+            output: axes(output),
+            zero_point: input.zero_point,
+        };
+        if DEPTHWISE && input.channels != output.channels {
+            return Err("input and output have different channels");
+        }
+        let (words, scratch) = if DEPTHWISE {
+            (A::depthwise_words::<R>(&shape), A::depthwise_scratch::<R>(&shape))
+        } else {
+            (A::conv_words::<R>(&shape), A::conv_scratch::<R>(&shape))
+        };
+        tensors.check_scratch(scratch)?;
+        let packed = parameters(model, record.packed, words.ok_or(NO_KERNEL)?)?;
+        let rule = <R as Rule>::new(output, record.min, record.max);
+        Ok(Self { tensors, shape, rule, packed, arch: PhantomData })
+    }
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let (y, first) = (range.start, first_row(&self.shape.window, range.start));
+        with_map(model, arena, &self.tensors, &range, first, |map, output, scratch| {
+            let (shape, rule, packed) = (&self.shape, &self.rule, self.packed);
+            if DEPTHWISE {
+                A::depthwise(shape, rule, packed, map, y, output, scratch)
+            } else {
+                A::conv(shape, rule, packed, map, y, output, scratch)
+            }
+        })
+    }
+}
+
+/// A depthwise convolution, a table if there is one, and a 1x1 convolution.
+pub(crate) struct Separable<'m, A: Arch, R: ocelli_kernels::Rule> {
+    tensors: WithScratch<'m, 1>,
+    shape: SeparableShape,
+    rules: arch::SeparableRules<'m, R>,
+    packed: &'m [u32],
+    arch: PhantomData<A>,
+}
+
+impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A, R> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let tensors = WithScratch::bind(model, step)?;
+        let ([input], output) = (tensors.inputs, tensors.output);
+        let record: &PackedSeparableConvRecord = step.record().ok_or(PARAMETERS)?;
+        check_window(&record.window, output)?;
+        let [height, width, outputs] = axes(output);
+        let shape = SeparableShape {
+            depthwise: ConvShape {
+                window: record.window,
+                input: axes(input),
+                output: [height, width, usize::from(input.channels)],
+                zero_point: input.zero_point,
+            },
+            outputs,
+        };
+        tensors.check_scratch(A::separable_scratch::<R>(&shape))?;
+        let words = A::separable_words::<R>(&shape).ok_or(NO_KERNEL)?;
+        let packed = parameters(model, record.packed, words)?;
+        let table = match record.table {
+            PackedSeparableConvRecord::NO_TABLE => None,
+            offset => Some(parameters(model, offset, 1)?.first().ok_or(PARAMETERS)?),
+        };
+        let middle = TensorInfo { zero_point: record.middle_zero_point, ..*output };
+        let rules = arch::SeparableRules {
+            depthwise: <R as Rule>::new(&middle, record.middle_min, record.middle_max),
+            table,
+            pointwise: <R as Rule>::new(output, record.min, record.max),
+        };
+        Ok(Self { tensors, shape, rules, packed, arch: PhantomData })
+    }
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let (y, first) = (range.start, first_row(&self.shape.depthwise.window, range.start));
+        with_map(model, arena, &self.tensors, &range, first, |map, output, scratch| {
+            A::separable(&self.shape, &self.rules, self.packed, map, y, output, scratch)
+        })
+    }
+}
+
+/// Height, width and channels.
+fn axes(tensor: &TensorInfo) -> [usize; 3] {
+    [tensor.height, tensor.width, tensor.channels].map(usize::from)
+}
+
+/// Calls a kernel with the input, of which no row before `first` is read, the rows of the output to make, and scratch.
+#[inline]
+fn with_map(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    tensors: &WithScratch<'_, 1>,
+    rows: &Range<usize>,
+    first: usize,
+    kernel: impl FnOnce(&Map<'_>, &mut [i8], &mut [i8]) -> Option<()>,
+) -> Option<()> {
+    let WithScratch { inputs: [input], scratch, output } = tensors;
+    let Operands { output, scratch, inputs } =
+        Operands::split_with_scratch(model, arena, output, rows, scratch)?;
+    kernel(&inputs.map(input, first)?, output, scratch)
+}

@@ -1,0 +1,49 @@
+//! Tensors of steps that need memory to work in.
+
+use ocelli_format::{Model, Step, TensorInfo};
+
+use crate::memory;
+
+/// The tensors of a step of some inputs, and scratch as the last one.
+#[derive(Clone, Copy)]
+pub(super) struct WithScratch<'m, const INPUTS: usize> {
+    pub inputs: [&'m TensorInfo; INPUTS],
+    pub scratch: &'m TensorInfo,
+    pub output: &'m TensorInfo,
+}
+
+impl<'m, const INPUTS: usize> WithScratch<'m, INPUTS> {
+    /// Checks that nothing overlaps what is written.
+    pub fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        if step.inputs.len() != INPUTS.wrapping_add(1) {
+            return Err("it has another number of inputs than its operator takes");
+        }
+        let output = memory::output(model, step)?;
+        let scratch = memory::input(model, step, INPUTS)?;
+        if scratch.constant != 0 {
+            return Err("its scratch is a constant");
+        }
+        let mut inputs = [output; INPUTS];
+        for (index, input) in inputs.iter_mut().enumerate() {
+            *input = memory::input(model, step, index)?;
+            if memory::overlap(input, scratch) {
+                return Err("its scratch overlaps another tensor");
+            }
+            if memory::overlap(input, output) {
+                return Err("input and output overlap");
+            }
+        }
+        if memory::overlap(scratch, output) {
+            return Err("its scratch overlaps another tensor");
+        }
+        Ok(Self { inputs, scratch, output })
+    }
+
+    /// Checks the size of the scratch.
+    pub fn check_scratch(&self, needed: usize) -> Result<(), &'static str> {
+        if self.scratch.len() < needed {
+            return Err("its scratch is too small");
+        }
+        Ok(())
+    }
+}
