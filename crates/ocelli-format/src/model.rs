@@ -88,12 +88,8 @@ impl<'m> Model<'m> {
             };
             let fits = tensor.range().is_some_and(|range| range.end <= room);
             let slots = tensor.slots > 0 && tensor.slots <= tensor.height;
-            if !fits
-                || !slots
-                || !counted
-                || tensor.is_empty()
-                || !(tensor.scale > 0.0 && tensor.scale.is_finite())
-            {
+            let scale = tensor.scale > 0.0 && tensor.scale.is_finite();
+            if !fits || !slots || !counted || !scale || tensor.is_empty() {
                 return Err(ModelError::Tensor { index });
             }
         }

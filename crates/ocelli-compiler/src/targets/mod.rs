@@ -5,6 +5,7 @@ mod convolution;
 mod fuse;
 
 use ocelli_format::Target;
+use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::{Arch, Portable};
@@ -19,6 +20,7 @@ macro_rules! with_kernels {
             Target::Portable => Some($function::<Portable>($($argument),*)),
             Target::Dsp => Some($function::<Dsp>($($argument),*)),
             Target::Helium => Some($function::<Helium>($($argument),*)),
+            Target::Armv7m => Some($function::<Armv7m>($($argument),*)),
             _ => None,
         }
     };

@@ -14,6 +14,7 @@ mod softmax;
 use core::ops::Range;
 
 use ocelli_format::{Model, Operator, Step, Target, TensorInfo};
+use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
 use ocelli_kernels::arch::{Arch, Portable};
@@ -69,7 +70,7 @@ pub(crate) fn perform<'m, const OPERATORS: u64>(
             }
         };
     }
-    dispatch!(Portable, Dsp, Helium)
+    dispatch!(Portable, Dsp, Helium, Armv7m)
 }
 
 fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
