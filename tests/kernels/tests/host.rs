@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ocelli_kernel_cases::{Kind, Verdict, Workspace, check};
+use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
@@ -54,4 +55,9 @@ fn helium() {
 #[test]
 fn armv7m() {
     equals_portable::<Armv7m>();
+}
+
+#[test]
+fn armv6m() {
+    equals_portable::<Armv6m>();
 }

@@ -19,7 +19,7 @@ use zerocopy::FromBytes;
 
 /// The architecture of the machine.
 #[cfg(feature = "m0")]
-type Native = ocelli_kernels::arch::Portable;
+type Native = ocelli_kernels::arch::armv6m::Armv6m;
 #[cfg(feature = "m3")]
 type Native = ocelli_kernels::arch::armv7m::Armv7m;
 #[cfg(any(feature = "m4", feature = "m7", feature = "m33"))]

@@ -7,6 +7,7 @@
 //! Every architecture compiles everywhere: where a build has not its instructions, a model in plain Rust reads the same layout, so that the
 //! host runs any packed model.
 
+pub mod armv6m;
 pub mod armv7m;
 pub mod dsp;
 pub mod helium;

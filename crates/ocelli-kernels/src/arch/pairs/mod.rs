@@ -25,7 +25,7 @@ pub(super) use stream::{Jump, Stream, model_pointwise, model_widen};
 use crate::requantize::{TfLite, TfLiteChannel};
 
 /// Words that a channel's requantization has at most.
-pub(super) const TRAILER: usize = 4;
+pub(super) const TRAILER: usize = 5;
 
 /// What the cores differ in.
 pub(super) trait Core: Sized {

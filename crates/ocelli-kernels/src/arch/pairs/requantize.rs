@@ -19,16 +19,16 @@ pub(in crate::arch) fn wide_trailer(
     channel: &TfLiteChannel,
 ) -> Option<[u32; TRAILER]> {
     let multiplier = channel.multiplier.cast_unsigned();
-    let Some(rule) = rule else { return Some([multiplier, 0, 0, 0]) };
+    let Some(rule) = rule else { return Some([multiplier, 0, 0, 0, 0]) };
     let exponent = channel.shift.checked_neg().filter(|exponent| (2..=22).contains(exponent))?;
     let zero_point = i8::try_from(rule.zero_point).ok().filter(|_| channel.multiplier >= 0)?;
     let half = (i32::from(zero_point) << (exponent - 1)) + (1 << (exponent - 2));
-    Some([half.cast_unsigned(), multiplier, exponent.cast_unsigned() - 1, 0])
+    Some([half.cast_unsigned(), multiplier, exponent.cast_unsigned() - 1, 0, 0])
 }
 
 /// What kernels with [`wide_trailer`] compute.
 pub(in crate::arch) fn finish_wide(trailer: [u32; TRAILER], accumulator: i32, tflite: bool) -> i8 {
-    let [half, multiplier, shift, _] = trailer;
+    let [half, multiplier, shift, ..] = trailer;
     if !tflite {
         let channel = Q32Channel { bias: 0, multiplier: half.cast_signed() };
         return Q32.finish(&channel, accumulator);

@@ -1,0 +1,139 @@
+//! The assembly of Cortex-M0, behind functions that check what it relies on.
+#![expect(unsafe_code, reason = "calls of assembly")]
+
+use core::arch::global_asm;
+
+use super::Armv6m;
+use crate::arch::pairs::{Columns, Stream, Taps};
+
+global_asm!(include_str!("pointwise.s"), options(raw));
+global_asm!(include_str!("tflite.s"), options(raw));
+global_asm!(include_str!("words.s"), options(raw));
+global_asm!(include_str!("taps.s"), options(raw));
+
+/// Arguments of the 1x1 kernel.
+#[repr(C)]
+struct Pointwise {
+    x: *const u32,
+    stream: *const u32,
+    output: *mut i8,
+    distances: [usize; 3],
+}
+
+/// Arguments of the depthwise kernel.
+#[repr(C)]
+struct Depthwise {
+    words: *const u32,
+    record: *const u32,
+    x: *mut u32,
+    steps: [usize; 2],
+    end: *const u32,
+}
+
+type TapsFunction = unsafe extern "C" fn(&Depthwise);
+
+unsafe extern "C" {
+    fn ocelli_armv6m_pointwise_q32(arguments: &Pointwise);
+    fn ocelli_armv6m_pointwise_tflite(arguments: &Pointwise);
+    fn ocelli_armv6m_widen(sources: &[*const i8; 4], x: *mut u32, count: usize);
+    fn ocelli_armv6m_columns_1(rows: &[*const i8; 5], words: *mut u32, length: usize, step: usize);
+    fn ocelli_armv6m_columns_2(rows: &[*const i8; 5], words: *mut u32, length: usize, step: usize);
+    fn ocelli_armv6m_taps_1_3_q32(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_1_5_q32(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_2_3_q32(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_2_5_q32(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_1_3_tflite(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_1_5_tflite(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_2_3_tflite(arguments: &Depthwise);
+    fn ocelli_armv6m_taps_2_5_tflite(arguments: &Depthwise);
+}
+
+/// [`super::Core::pointwise`].
+#[inline]
+pub(super) fn pointwise(
+    stream: &Stream<'_, Armv6m>,
+    x: &[u32],
+    output: &mut [i8],
+    at: [usize; 4],
+) -> Option<()> {
+    stream.fits(x, output, at)?;
+    let [first, rest @ ..] = at;
+    let output = output.get_mut(first..)?.as_mut_ptr();
+    let distances = rest.map(|at| at.wrapping_sub(first));
+    let arguments = Pointwise { x: x.as_ptr(), stream: stream.words.as_ptr(), output, distances };
+    // SAFETY: a `Stream` has been checked: its jumps lead to the steps that its weights are for, it has `channels` channels of `depth`
+    // weights, and it ends. `x` has two words a weight; `channels` bytes from each place in `at` on are in `output`.
+    unsafe {
+        if stream.tflite {
+            ocelli_armv6m_pointwise_tflite(&arguments);
+        } else {
+            ocelli_armv6m_pointwise_q32(&arguments);
+        }
+    }
+    Some(())
+}
+
+/// [`super::Core::widen`].
+#[inline]
+pub(super) fn widen(sources: [&[i8]; 4], x: &mut [u32]) -> Option<()> {
+    let count = sources[0].len();
+    if sources.iter().any(|source| source.len() != count) || x.len() < count.checked_mul(2)? {
+        return None;
+    }
+    if count == 0 {
+        return Some(());
+    }
+    // SAFETY: four slices of `count` values, at least one, and two words for each.
+    unsafe { ocelli_armv6m_widen(&sources.map(<[i8]>::as_ptr), x.as_mut_ptr(), count) };
+    Some(())
+}
+
+/// [`super::Core::columns`].
+#[inline]
+pub(super) fn columns(columns: &Columns<'_>, channel: usize, words: &mut [u32]) -> Option<()> {
+    let Columns { rows, stride, count, channels } = *columns;
+    columns.fits(channel, words)?;
+    if count == 0 {
+        return Some(());
+    }
+    let rows = rows.map(|row| row.as_ptr().wrapping_add(channel));
+    // SAFETY: each row has `count` values, at least one, at distances of `channels` from its value `channel` on, and `words` takes three words for each.
+    unsafe {
+        if stride == 1 {
+            ocelli_armv6m_columns_1(&rows, words.as_mut_ptr(), count * channels, channels);
+        } else {
+            ocelli_armv6m_columns_2(&rows, words.as_mut_ptr(), count * channels, channels);
+        }
+    }
+    Some(())
+}
+
+/// [`super::Core::taps`].
+#[inline]
+pub(super) fn taps(taps: &Taps, words: &[u32], record: &[u32], x: &mut [u32]) -> Option<()> {
+    let Taps { stride, tflite, count, steps } = *taps;
+    let end = count.checked_mul(stride)?.checked_mul(3)?;
+    taps.fits::<Armv6m>(words, record, x)?;
+    let columns = *record.last()? != 0;
+    let function: TapsFunction = match (tflite, stride, columns) {
+        (false, 1, true) => ocelli_armv6m_taps_1_3_q32,
+        (false, 1, false) => ocelli_armv6m_taps_1_5_q32,
+        (false, _, true) => ocelli_armv6m_taps_2_3_q32,
+        (false, _, false) => ocelli_armv6m_taps_2_5_q32,
+        (true, 1, true) => ocelli_armv6m_taps_1_3_tflite,
+        (true, 1, false) => ocelli_armv6m_taps_1_5_tflite,
+        (true, _, true) => ocelli_armv6m_taps_2_3_tflite,
+        (true, _, false) => ocelli_armv6m_taps_2_5_tflite,
+    };
+    let arguments = Depthwise {
+        words: words.as_ptr(),
+        record: record.as_ptr(),
+        x: x.as_mut_ptr(),
+        steps: steps.map(|step| step.wrapping_mul(4)),
+        end: words.as_ptr().wrapping_add(end),
+    };
+    // SAFETY: `words` has the columns that `count` outputs see, `end` is where reading them ends, `record` has a channel's parameters, and
+    // `x` takes the last output.
+    unsafe { function(&arguments) };
+    Some(())
+}
