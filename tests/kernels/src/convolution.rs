@@ -25,7 +25,8 @@ pub fn draw_channels<'a, R: DrawRule>(
     // Products of arbitrary values have a standard deviation of 5400.
     let typical = (products as u32).isqrt() as i32 * 5400;
     let largest = products.saturating_mul(128 * 128);
-    channels.iter_mut().for_each(|channel| *channel = R::channel(random, typical, largest));
+    let tame = !random.one_in(4);
+    channels.iter_mut().for_each(|channel| *channel = R::channel(random, typical, largest, tame));
     channels
 }
 

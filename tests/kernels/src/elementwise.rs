@@ -77,7 +77,7 @@ pub fn add_tflite<A: Arch>(random: &Random, workspace: &mut Workspace) -> Checke
 /// A case of [`Arch::mul`].
 pub fn mul<A: Arch, R: DrawRule>(random: &Random, workspace: &mut Workspace) -> Checked {
     let lengths = lengths(random);
-    let channel = R::channel(random, 5400, 255 * 255);
+    let channel = R::channel(random, 5400, 255 * 255, random.one_in(2));
     let zero_points = [i32::from(random.zero_point()), i32::from(random.zero_point())];
     let mul = Mul { zero_points, rule: R::draw(random), channel: &channel };
     let layer = Layer::Elements(lengths[0], lengths[1]);

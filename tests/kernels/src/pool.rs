@@ -62,7 +62,7 @@ pub fn average<A: Arch>(random: &Random, workspace: &mut Workspace) -> Checked {
     let shape = shape::draw(random, Reader::Pool);
     let taps = shape.window.kernel.map(i32::from).iter().product::<i32>();
     let shift = random.size(0, 8) as u32;
-    let channel = Q32::channel(random, (taps * 60) << shift, (taps * 256) << shift);
+    let channel = Q32::channel(random, (taps * 60) << shift, (taps * 256) << shift, random.one_in(2));
     // Multipliers of pools have all their bits.
     let channel = Q32Channel { multiplier: channel.multiplier | random.within(0, 255), ..channel };
     let pool =
@@ -99,7 +99,7 @@ pub fn mean_tflite<A: Arch>(random: &Random, workspace: &mut Workspace) -> Check
     random.activations(values);
     let map = Map::whole(values, [height, width, channels], random.zero_point());
     let count = (height * width) as i32;
-    let channel: TfLiteChannel = TfLite::channel(random, count * 60, count * 128);
+    let channel: TfLiteChannel = TfLite::channel(random, count * 60, count * 128, random.one_in(2));
     let rule = TfLite::draw(random);
     let expected = &mut expected[..channels];
     pool::mean_tflite(&map, expected, &rule, &channel).ok_or(wrong(Fault::Case))?;

@@ -11,8 +11,9 @@ pub trait DrawRule: Requantize<Channel: IntoBytes> + Rule {
     fn draw(random: &Random) -> Self;
 
     /// Parameters for accumulators that are mostly below `typical` and, without the bias, never above `largest`. Biases never make the
-    /// accumulator wrap, as packers prove.
-    fn channel(random: &Random, typical: i32, largest: i32) -> Self::Channel;
+    /// accumulator wrap, as packers prove. Where `tame`, biases, multipliers and shifts are near those of networks: packers refuse a layer for
+    /// a single channel.
+    fn channel(random: &Random, typical: i32, largest: i32, tame: bool) -> Self::Channel;
 
     /// A rule without narrow bounds.
     fn plain_rule() -> Self;
@@ -36,10 +37,10 @@ impl DrawRule for Q32 {
         Self
     }
 
-    fn channel(random: &Random, typical: i32, largest: i32) -> Q32Channel {
+    fn channel(random: &Random, typical: i32, largest: i32, tame: bool) -> Q32Channel {
         // Up to a factor of 4.
         let target = target(typical);
-        let multiplier = match random.size(0, 11) {
+        let multiplier = match random.size(if tame { 3 } else { 0 }, 11) {
             0 => random.any() as i32 >> random.size(0, 30) & i32::MAX,
             1 => i32::MAX,
             2 => random.within(0, 1),
@@ -49,7 +50,7 @@ impl DrawRule for Q32 {
         // The output's zero point, which is part of the bias.
         let zero_point = i64::from(random.zero_point()) << 32;
         let zero_point = (zero_point / i64::from(multiplier.max(1))).clamp(-1 << 30, 1 << 30) as i32;
-        let bias = draw_bias(random, typical, zero_point);
+        let bias = draw_bias(random, typical, zero_point, tame);
         Q32Channel { bias: keep_below(bias, largest), multiplier }
     }
 }
@@ -98,17 +99,17 @@ impl DrawRule for TfLite {
         Self { zero_point, min, max }
     }
 
-    fn channel(random: &Random, typical: i32, largest: i32) -> TfLiteChannel {
+    fn channel(random: &Random, typical: i32, largest: i32, tame: bool) -> TfLiteChannel {
         let multiplier = random.within(1 << 30, i32::MAX);
         let multiplier =
             random.pick(&[multiplier, multiplier, multiplier, multiplier, multiplier, 1 << 30, i32::MAX, 0]);
         let bits = right_shift(typical);
-        let shift = match random.size(0, 11) {
+        let shift = match random.size(if tame { 2 } else { 0 }, 11) {
             0 => random.within(-31, 2),
             1 => random.within(-2, 2),
             _ => random.within(-bits - 1, -bits + 2).clamp(-31, 7),
         };
-        let bias = draw_bias(random, typical, 0);
+        let bias = draw_bias(random, typical, 0, tame);
         // What is shifted to the left must fit 32 bits.
         let room = i32::MAX >> shift.max(0);
         let bias = keep_below(bias, largest.saturating_add(i32::MAX - room));
@@ -117,8 +118,8 @@ impl DrawRule for TfLite {
     }
 }
 
-fn draw_bias(random: &Random, typical: i32, zero_point: i32) -> i32 {
-    match random.size(0, 15) {
+fn draw_bias(random: &Random, typical: i32, zero_point: i32, tame: bool) -> i32 {
+    match random.size(if tame { 3 } else { 0 }, 15) {
         // The edges of 24 and 32 bits.
         0 => random
             .pick(&[(1i32 << 23) - 1, 1 << 23, -(1 << 23), -(1 << 23) - 1])
