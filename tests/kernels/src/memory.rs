@@ -115,7 +115,7 @@ mod tests {
         guarded.values().fill(9);
         assert!(guarded.is_intact());
         for beside in [GUARD + 2, GUARD + 3 + 5] {
-            let mut guarded = Guarded::new(&mut buffer, 3, 5, &Random::new(1)).expect("it fits");
+            let guarded = Guarded::new(&mut buffer, 3, 5, &Random::new(1)).expect("it fits");
             guarded.buffer[beside] = 9;
             assert!(!guarded.is_intact(), "{beside}");
         }

@@ -100,9 +100,12 @@ impl DrawRule for TfLite {
     }
 
     fn channel(random: &Random, typical: i32, largest: i32, tame: bool) -> TfLiteChannel {
-        let multiplier = random.within(1 << 30, i32::MAX);
-        let multiplier =
-            random.pick(&[multiplier, multiplier, multiplier, multiplier, multiplier, 1 << 30, i32::MAX, 0]);
+        let multiplier = match random.size(if tame { 1 } else { 0 }, 7) {
+            0 => 0,
+            1 => 1 << 30,
+            2 => i32::MAX,
+            _ => random.within(1 << 30, i32::MAX),
+        };
         let bits = right_shift(typical);
         let shift = match random.size(if tame { 2 } else { 0 }, 11) {
             0 => random.within(-31, 2),

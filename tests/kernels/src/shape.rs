@@ -45,6 +45,8 @@ fn extent(random: &Random) -> usize {
 fn window(random: &Random, reader: Reader) -> Window {
     let kernel = if reader == Reader::Conv && random.one_in(3) {
         [1, 1]
+    } else if reader != Reader::Pool && random.one_in(3) {
+        [3, 3]
     } else {
         let free = [random.size(1, 5) as u16, random.size(1, 5) as u16];
         random.pick(&[
