@@ -27,9 +27,9 @@ pub struct Norm<'a> {
 
 /// Sums over the values that are normalized together.
 #[derive(Clone, Copy, Default)]
-struct Moments {
-    sum: i64,
-    squares: u64,
+pub(crate) struct Moments {
+    pub sum: i64,
+    pub squares: u64,
 }
 
 impl Moments {
@@ -47,11 +47,13 @@ impl Moments {
 }
 
 /// `x` becomes `round((count * x - offset) * inverse / 2^shift)`, in steps of 2^-16 standard deviations.
-struct Standard {
-    count: i32,
-    offset: i32,
-    inverse: i64,
-    shift: u32,
+pub(crate) struct Standard {
+    pub count: i32,
+    pub offset: i32,
+    /// 2^15 to 2^16.
+    pub inverse: i64,
+    /// 0 to 27.
+    pub shift: u32,
 }
 
 impl Norm<'_> {
@@ -81,7 +83,8 @@ impl Norm<'_> {
         Some(())
     }
 
-    fn standard(&self, count: usize, Moments { sum, squares }: Moments) -> Option<Standard> {
+    /// What `count` values with these moments are normalized by.
+    pub(crate) fn standard(&self, count: usize, Moments { sum, squares }: Moments) -> Option<Standard> {
         if count > LARGEST_COUNT {
             return None;
         }
@@ -108,7 +111,8 @@ impl Norm<'_> {
         })
     }
 
-    fn scale(&self, pixel: &mut [i8], standard: &Standard) {
+    /// Normalizes a pixel.
+    pub(crate) fn scale(&self, pixel: &mut [i8], standard: &Standard) {
         let half = (1i64 << standard.shift) >> 1;
         for (value, channel) in pixel.iter_mut().zip(self.channels) {
             let difference = i32::from(*value).wrapping_mul(standard.count).wrapping_sub(standard.offset);

@@ -45,20 +45,24 @@ impl AveragePool<'_> {
     /// Makes output row `y`. With `sum = sum(x - zero_point)` over the taps on the map, taken to the full number of taps
     /// (`round(sum * taps / on the map)`) where padding does not count: `finish((sum << shift) + bias)`.
     pub fn row(&self, input: &Map<'_>, y: usize, output: &mut [i8]) -> Option<()> {
+        let finish = |sum, count| self.finish(sum, count, input.zero_point);
+        reduce_row(&self.window, input, y, output, 0, i32::wrapping_add, finish)
+    }
+
+    /// The mean of a sum of `count` taps on the map.
+    #[inline(always)]
+    pub(crate) fn finish(&self, sum: i32, count: usize, zero_point: i8) -> Option<i8> {
         let taps = i64::from(self.window.kernel[0]) * i64::from(self.window.kernel[1]);
-        let zero_point = i32::from(input.zero_point);
-        reduce_row(&self.window, input, y, output, 0, i32::wrapping_add, |sum, count| {
-            let count_i32 = i32::try_from(count).ok()?;
-            let mut sum = sum.wrapping_sub(count_i32.wrapping_mul(zero_point));
-            let count = i64::from(count_i32);
-            if count != taps && !self.count_include_pad {
-                let scaled = i64::from(sum) * taps;
-                let half = if scaled < 0 { -(count / 2) } else { count / 2 };
-                sum = (scaled + half).checked_div(count)? as i32;
-            }
-            let accumulator = sum.wrapping_shl(self.shift).wrapping_add(self.channel.bias);
-            Some(Q32.finish(self.channel, accumulator))
-        })
+        let count_i32 = i32::try_from(count).ok()?;
+        let mut sum = sum.wrapping_sub(count_i32.wrapping_mul(i32::from(zero_point)));
+        let count = i64::from(count_i32);
+        if count != taps && !self.count_include_pad {
+            let scaled = i64::from(sum) * taps;
+            let half = if scaled < 0 { -(count / 2) } else { count / 2 };
+            sum = (scaled + half).checked_div(count)? as i32;
+        }
+        let accumulator = sum.wrapping_shl(self.shift).wrapping_add(self.channel.bias);
+        Some(Q32.finish(self.channel, accumulator))
     }
 }
 
@@ -71,21 +75,29 @@ pub fn average_row_tflite(
     output: &mut [i8],
     rule: &TfLite,
 ) -> Option<()> {
-    reduce_row(window, input, y, output, 0, i32::wrapping_add, |sum, count| {
-        let count = i32::try_from(count).ok()?;
-        let half = if sum > 0 { count / 2 } else { -(count / 2) };
-        Some(rule.clamp(sum.wrapping_add(half).checked_div(count)?))
-    })
+    reduce_row(window, input, y, output, 0, i32::wrapping_add, |sum, count| finish_tflite(sum, count, rule))
+}
+
+/// `round(sum / count)`, halves away from zero, within the bounds.
+#[inline(always)]
+pub(crate) fn finish_tflite(sum: i32, count: usize, rule: &TfLite) -> Option<i8> {
+    let count = i32::try_from(count).ok()?;
+    let half = if sum > 0 { count / 2 } else { -(count / 2) };
+    Some(rule.clamp(sum.wrapping_add(half).checked_div(count)?))
 }
 
 /// A mean over the whole map as TFLite's reference kernel computes it: `finish(sum(x) + bias)` for each channel, where the multiplier holds
 /// `1 / (height * width)` and the bias `-height * width * zero_point`.
 pub fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
-    let kernel = [u16::try_from(input.height).ok()?, u16::try_from(input.width).ok()?];
-    let window = Window { kernel, stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
-    reduce_row(&window, input, 0, output, 0, i32::wrapping_add, |sum, _| {
+    reduce_row(&whole_window(input)?, input, 0, output, 0, i32::wrapping_add, |sum, _| {
         Some(rule.finish(channel, sum.wrapping_add(channel.bias)))
     })
+}
+
+/// A window over the whole map.
+pub(crate) fn whole_window(input: &Map<'_>) -> Option<Window> {
+    let kernel = [u16::try_from(input.height).ok()?, u16::try_from(input.width).ok()?];
+    Some(Window { kernel, stride: [1, 1], dilation: [1, 1], padding: [0, 0] })
 }
 
 /// Folds the values of each channel under the window at each output pixel of row `y`; `finish` gets the fold and the number of taps on

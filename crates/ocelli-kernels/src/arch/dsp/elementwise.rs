@@ -68,6 +68,19 @@ fn add_shifted(
     zip_words(data, other, sum)
 }
 
+/// [`crate::elementwise::table`].
+#[allow(unsafe_code)]
+pub fn table(data: &mut [i8], table: &[i8; 256]) {
+    let middle = table.as_ptr().wrapping_add(128);
+    let look_up = |value: &mut i8| {
+        // SAFETY: -128..=127 entries from the middle of 256 are within them.
+        *value = unsafe { *middle.wrapping_offset(isize::from(*value)) };
+    };
+    let (blocks, rest) = data.as_chunks_mut::<8>();
+    blocks.iter_mut().for_each(|block| block.iter_mut().for_each(look_up));
+    rest.iter_mut().for_each(look_up);
+}
+
 /// [`AddTfLite::apply`].
 pub fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
     match Sum::new(add) {

@@ -7,17 +7,23 @@ mod attention;
 mod conv;
 mod elementwise;
 pub mod intrinsics;
+mod norm;
 mod pack;
 mod pointwise;
+mod pool;
 mod tflite;
 mod widen;
 mod words;
 
 use super::{Arch, ConvShape, Parameters};
 use crate::Map;
+use crate::Window;
 use crate::attention::Attention;
 use crate::elementwise::{Add, AddTfLite};
+use crate::norm::Norm;
+use crate::pool::AveragePool;
 use crate::requantize::Rule;
+use crate::requantize::{TfLite, TfLiteChannel};
 
 /// The kernels of the DSP extension (Armv7E-M, and Armv8-M mainline with it).
 #[derive(Clone, Copy, Debug)]
@@ -74,5 +80,35 @@ impl Arch for Dsp {
         scratch: &mut [i8],
     ) -> Option<()> {
         attention::rows(attention, maps, y, output, scratch)
+    }
+
+    fn norm_pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
+        norm::pixels(norm, data)
+    }
+
+    fn table(data: &mut [i8], table: &[i8; 256]) {
+        elementwise::table(data, table);
+    }
+
+    fn max_row(window: &Window, input: &Map<'_>, y: usize, output: &mut [i8], bounds: [i8; 2]) -> Option<()> {
+        pool::max_row(window, input, y, output, bounds)
+    }
+
+    fn average_row(pool: &AveragePool<'_>, input: &Map<'_>, y: usize, output: &mut [i8]) -> Option<()> {
+        pool::average_row(pool, input, y, output)
+    }
+
+    fn average_row_tflite(
+        window: &Window,
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        rule: &TfLite,
+    ) -> Option<()> {
+        pool::average_row_tflite(window, input, y, output, rule)
+    }
+
+    fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
+        pool::mean_tflite(input, output, rule, channel)
     }
 }
