@@ -15,7 +15,7 @@ pub const PACKED: usize = 48 << 10;
 /// Channels of the largest map.
 pub const CHANNELS: usize = 256;
 /// Bytes of the largest scratch.
-pub const SCRATCH: usize = 32 << 10;
+pub const SCRATCH: usize = 128 << 10;
 /// Bytes on both sides of what a kernel writes, which must stay as they are.
 const GUARD: usize = 32;
 /// What those bytes are.
