@@ -9,6 +9,7 @@ global_asm!(
     include_str!("dot.s"),
     include_str!("windows.s"),
     include_str!("bytes.s"),
+    include_str!("attention.s"),
     options(raw)
 );
 
@@ -42,6 +43,24 @@ functions! {
 unsafe extern "C" {
     #[link_name = "ocelli_helium_interleave"]
     pub fn interleave(a: *const i8, b: *const i8, c: *const i8, d: *const i8, words: *mut u32, bytes: usize);
+    #[link_name = "ocelli_helium_attend16"]
+    pub fn attend16(arguments: *mut usize);
+    #[link_name = "ocelli_helium_attend16_shifted"]
+    pub fn attend16_shifted(arguments: *mut usize);
+    #[link_name = "ocelli_helium_attend"]
+    pub fn attend(arguments: *mut usize);
+    #[link_name = "ocelli_helium_key_sums"]
+    pub fn key_sums(keys: *const i8, steps: usize, sums: *mut i32, factor: i32, groups: usize);
+    #[link_name = "ocelli_helium_transpose"]
+    pub fn transpose(
+        from: *const i8,
+        stride: usize,
+        to: *mut i8,
+        key: usize,
+        keys: usize,
+        channels: usize,
+        offsets: *const u16,
+    );
     #[link_name = "ocelli_helium_copy"]
     pub fn copy(to: *mut i8, from: *const i8, bytes: usize);
     #[link_name = "ocelli_helium_fill"]

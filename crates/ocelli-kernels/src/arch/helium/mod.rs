@@ -6,6 +6,7 @@
 
 #[cfg(ocelli_helium)]
 mod asm;
+mod attention;
 mod bytes;
 mod conv;
 mod depthwise;
@@ -16,6 +17,8 @@ mod windows;
 
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
+#[cfg(ocelli_helium)]
+use crate::attention::Attention;
 use crate::requantize::Rule;
 
 /// The kernels of the M-profile vector extension.
@@ -112,5 +115,20 @@ impl Arch for Helium {
 
     fn table(data: &mut [i8], table: &[i8; 256]) {
         bytes::table(data, table);
+    }
+
+    fn attention_scratch(key_tokens: usize, key_head_dimension: usize, value_head_dimension: usize) -> usize {
+        attention::scratch(key_tokens, key_head_dimension, value_head_dimension)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn attention(
+        attention: &Attention<'_>,
+        maps: [&Map<'_>; 3],
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        attention::rows(attention, maps, y, output, scratch)
     }
 }
