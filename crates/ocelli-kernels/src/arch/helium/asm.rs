@@ -10,6 +10,9 @@ global_asm!(
     include_str!("windows.s"),
     include_str!("bytes.s"),
     include_str!("attention.s"),
+    include_str!("elementwise.s"),
+    include_str!("pool.s"),
+    include_str!("norm.s"),
     options(raw)
 );
 
@@ -38,6 +41,12 @@ functions! {
     windows_tflite = "ocelli_helium_windows_tflite",
     tiles_q32 = "ocelli_helium_tiles_q32",
     tiles_tflite = "ocelli_helium_tiles_tflite",
+    add = "ocelli_helium_add",
+    add_tflite = "ocelli_helium_add_tflite",
+    average_q32 = "ocelli_helium_average_q32",
+    average_tflite = "ocelli_helium_average_tflite",
+    mean_tflite = "ocelli_helium_mean_tflite",
+    norm = "ocelli_helium_norm",
 }
 
 unsafe extern "C" {
@@ -49,6 +58,8 @@ unsafe extern "C" {
     pub fn attend16_shifted(arguments: *mut usize);
     #[link_name = "ocelli_helium_attend"]
     pub fn attend(arguments: *mut usize);
+    #[link_name = "ocelli_helium_key_sums16"]
+    pub fn key_sums16(keys: *const i8, steps: usize, sums: *mut i32, factor: i32, groups: usize);
     #[link_name = "ocelli_helium_key_sums"]
     pub fn key_sums(keys: *const i8, steps: usize, sums: *mut i32, factor: i32, groups: usize);
     #[link_name = "ocelli_helium_transpose"]
@@ -60,6 +71,16 @@ unsafe extern "C" {
         keys: usize,
         channels: usize,
         offsets: *const u16,
+    );
+    #[link_name = "ocelli_helium_max_pixel"]
+    pub fn max_pixel(
+        from: *const i8,
+        channels: usize,
+        to: *mut i8,
+        row_stride: usize,
+        rows: usize,
+        columns: usize,
+        column_stride: usize,
     );
     #[link_name = "ocelli_helium_copy"]
     pub fn copy(to: *mut i8, from: *const i8, bytes: usize);

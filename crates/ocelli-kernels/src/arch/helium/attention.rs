@@ -131,9 +131,10 @@ mod queries {
             if work.keys.len() < keys * size || work.sums.len() < keys {
                 return None;
             }
+            let function = if size == 16 { asm::key_sums16 } else { asm::key_sums };
             // SAFETY: `keys` keys of `size` bytes, a multiple of 16, and as many words.
             unsafe {
-                asm::key_sums(work.keys.as_ptr(), size / 16, work.sums.as_mut_ptr(), factor, keys / 8);
+                function(work.keys.as_ptr(), size / 16, work.sums.as_mut_ptr(), factor, keys / 8);
             }
             self.transpose(sequence, head, work)
         }

@@ -7,7 +7,7 @@
 @ 64 output multiplier | 68 output bias | 72 minus the output's shift | 76 values | 80 channels of the values / 4 | 84 keys / 16, rounded up
 @ 88 n
 @ Values are [channel / 4][key / 8][channel][key], 0 for keys beyond the sequence's.
-@ \n: 1, or 0 for any; \shifted: products are shifted. 72 bytes of stack more: 0 r0 | 4, 8 scores | 12 keys / 16 | 16, 20 shifts of sums | 24, 28 output bias, minus shift
+@ \n: 1, or 0 for any; \shifted: products are shifted. 72 bytes of stack more: 0 r0 | 4, 8 scores | 12 keys / 16 - 1 | 16, 20 shifts of sums | 24, 28 output bias, minus shift
 @ 32 output stride | 36, 40 queries | 48 what keys add | 52, 56 scores | 60, 64 what queries add
 @ Four products of 16n channels: key r3 and the one 4 keys further, with both queries. r10: bytes of a key.
 .macro HELIUM_PRODUCTS
@@ -94,6 +94,7 @@ HELIUM_ENTER \name
   sub sp,#72
   str r0,[sp]
   ldr r1,[r0,#84]
+  subs r1,#1
   str r1,[sp,#12]
   ldrd r1,r2,[r0,#48]
   strd r1,r2,[sp,#4]
@@ -103,7 +104,7 @@ HELIUM_ENTER \name
   str r1,[sp,#32]
 1:
   ldrd r1,r2,[r0]
-  ldrd r9,r11,[r0,#32]
+  ldrd r8,r11,[r0,#32]
   ldr r12,[r0,#44]
   ldrd r5,r7,[sp,#4]
   adds r3,r1,r2
@@ -115,11 +116,9 @@ HELIUM_ENTER \name
   str r2,[r0]
   vaddv.s8 r4,q0
   vaddv.s8 r6,q1
-  mla r4,r4,r9,r11
-  mla r11,r6,r9,r11
-  mov r9,r4
-  movw r8,#0x8000
-  sxth r8,r8
+  mla r9,r4,r8,r11
+  mla r11,r6,r8,r11
+  mov r8,#0x8000
   mov r12,r8
   ldr r10,[r0,#40]
   ldrd r3,lr,[r0,#20]
@@ -184,12 +183,10 @@ HELIUM_ENTER \name
   vldrb.u8 q1,[r3],#16
   vaddva.s8 r6,q1
   le lr,2b
-  mla r4,r4,r9,r11
-  mla r11,r6,r9,r11
-  mov r12,r4
+  mla r12,r4,r8,r11
+  mla r11,r6,r8,r11
   strd r12,r11,[sp,#60]
-  movw r8,#0x8000
-  sxth r8,r8
+  mov r8,#0x8000
   mov r12,r8
   strd r5,r7,[sp,#52]
   ldr r5,[r0,#28]
@@ -267,13 +264,20 @@ HELIUM_ENTER \name
   ldrd r1,r3,[sp,#4]
   ldr r11,[sp,#12]
   HELIUM_MEAN8
-  b 6f
+  HELIUM_MEAN8 a
+  lsrs r11,r11,#1
+  bcs 6f
+  subs r11,#1
+  bmi 7f
 5:
+  HELIUM_MEAN8 a
   HELIUM_MEAN8 a
 6:
   HELIUM_MEAN8 a
+  HELIUM_MEAN8 a
   subs r11,#1
-  bne 5b
+  bpl 5b
+7:
   vmov q4[2],q4[0],r0,r8
   vmov q5[2],q5[0],r2,r10
   vmov q4[3],q4[1],r4,r12
@@ -313,7 +317,35 @@ HELIUM_ATTEND attend16,1,0
 HELIUM_ATTEND attend16_shifted,1,1
 HELIUM_ATTEND attend,0,1
 
-@ What keys add to products: factor * sum of each, in the order that scores take. r0 keys | r1 n | r2 words | r3 factor | [sp] keys / 8
+@ What keys of 16 channels add to products: factor * sum of each, in the order that scores take.
+@ r0 keys | r1 not used | r2 words | r3 factor | [sp] keys / 8
+.macro HELIUM_SUMS4 a,b,c,d
+  vldrb.u8 q0,[r0,#\a]
+  vaddv.s8 r4,q0
+  vldrb.u8 q0,[r0,#\b]
+  vaddv.s8 r6,q0
+  vldrb.u8 q0,[r0,#\c]
+  vmov q1[2],q1[0],r4,r6
+  vaddv.s8 r4,q0
+  vldrb.u8 q0,[r0,#\d]
+  vaddv.s8 r6,q0
+  vmov q1[3],q1[1],r4,r6
+  vmul.i32 q1,q1,r3
+  vstrw.32 q1,[r2],#16
+.endm
+HELIUM_BEGIN key_sums16
+  push {r4,r6,r7,lr}
+  ldr lr,[sp,#16]
+  dls lr,lr
+1:
+  HELIUM_SUMS4 0,64,32,96
+  HELIUM_SUMS4 16,80,48,112
+  adds r0,#128
+  le lr,1b
+  pop {r4,r6,r7,pc}
+HELIUM_END key_sums16
+
+@ The same for keys of 16n channels. r0 keys | r1 n | r2 words | r3 factor | [sp] keys / 8
 HELIUM_BEGIN key_sums
   push {r4,r5,r6,lr}
   ldr r5,[sp,#16]
@@ -349,6 +381,8 @@ HELIUM_BEGIN transpose
   movhi r3,r7
   subs r7,r7,r3
   dls lr,r3
+  cmp r4,#8
+  beq 3f
 2:
   vpstt
   vldrbt.u16 q0,[r0]
@@ -356,6 +390,14 @@ HELIUM_BEGIN transpose
   add r0,r1
   adds r2,#1
   le lr,2b
+  b 4f
+3:
+  vldrb.u16 q0,[r0]
+  add r0,r1
+  vstrb.16 q0,[r2,q1]
+  adds r2,#1
+  le lr,3b
+4:
   adds r2,#24
   movs r3,#8
   cmp r7,#0

@@ -26,8 +26,10 @@ HELIUM_END fill
 HELIUM_BEGIN pieces
   push {r4,lr}
   ldrd r4,lr,[sp,#8]
-  vctp.8 r4
   dls lr,lr
+  cmp r4,#16
+  beq 2f
+  vctp.8 r4
 1:
   vpstt
   vldrbt.u8 q0,[r0]
@@ -35,6 +37,13 @@ HELIUM_BEGIN pieces
   add r0,r1
   add r2,r3
   le lr,1b
+  pop {r4,pc}
+2:
+  vldrb.u8 q0,[r0]
+  add r0,r1
+  vstrb.8 q0,[r2]
+  add r2,r3
+  le lr,2b
   pop {r4,pc}
 HELIUM_END pieces
 

@@ -11,15 +11,27 @@ mod bytes;
 mod conv;
 mod depthwise;
 mod dot;
+#[cfg(ocelli_helium)]
+mod elementwise;
+#[cfg(ocelli_helium)]
+mod norm;
+#[cfg(ocelli_helium)]
+mod pool;
 mod quad;
 mod separable;
 mod windows;
 
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
-#[cfg(ocelli_helium)]
-use crate::attention::Attention;
 use crate::requantize::Rule;
+#[cfg(ocelli_helium)]
+use crate::{
+    TfLite, TfLiteChannel, Window,
+    attention::Attention,
+    elementwise::{Add, AddTfLite},
+    norm::Norm,
+    pool::AveragePool,
+};
 
 /// The kernels of the M-profile vector extension.
 #[derive(Clone, Copy, Debug)]
@@ -130,5 +142,46 @@ impl Arch for Helium {
         scratch: &mut [i8],
     ) -> Option<()> {
         attention::rows(attention, maps, y, output, scratch)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn add(add: &Add, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add(add, data, other)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add_tflite(add, data, other)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn max_row(window: &Window, input: &Map<'_>, y: usize, output: &mut [i8], bounds: [i8; 2]) -> Option<()> {
+        pool::max_row(window, input, y, output, bounds)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn average_row(pool: &AveragePool<'_>, input: &Map<'_>, y: usize, output: &mut [i8]) -> Option<()> {
+        pool::average_row(pool, input, y, output)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn average_row_tflite(
+        window: &Window,
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        rule: &TfLite,
+    ) -> Option<()> {
+        pool::average_row_tflite(window, input, y, output, rule)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
+        pool::mean_tflite(input, output, rule, channel)
+    }
+
+    #[cfg(ocelli_helium)]
+    fn norm_pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
+        norm::pixels(norm, data)
     }
 }
