@@ -5,12 +5,12 @@
 @ Scores of two queries and all keys, four keys at a time, and their maximum.
 @
 @ uint32_t ocelli_dsp_scores(const uint32_t *queries, const uint32_t *keys, const struct scores *control, uint32_t *scores)
-@   queries  [steps][2 queries], each two channels
+@   queries  [steps][2 queries], each two channels; the last step goes with the first of the keys, the others with those after it
 @   keys     [groups of 4 keys][steps][4 keys], each two channels
 @   control  multiplier, left shift of sums; steps (an even number above 0), groups (at least 1)
 @   scores   [keys][second query:first query]
 @   returns  the maximum of each query
-@ The plain form is for scores that need neither shift nor saturation. Stack: 68 bytes.
+@ The plain form is for at most 16 steps and scores that need neither shift nor saturation. Stack: 68 bytes.
 @ r0 queries, r1 keys, r2, r3 two channels of each query, r12, lr of two keys, r4-r7 sums of query 0, r8-r11 of query 1
 
 .macro ocelli_dsp_scores_function name, plain
@@ -21,18 +21,25 @@
 .thumb_func
 \name:
   push    {r4-r11, lr}
-  sub     sp, #32           @ 0 multiplier, shift | 8 scores, maximum | 16 queries, their end | 24 keys' end, entry
+  sub     sp, #32           @ 0 multiplier, shift | 8 scores, maximum | 16 queries, their last step | 24 keys' end, entry
   ldm     r2, {r4-r7}       @ multiplier, shift, steps, groups
   strd    r4, r5, [sp, #0]
   mov     r4, #0x80008000
   strd    r3, r4, [sp, #8]
-  add     r8, r0, r6, lsl #3
-  strd    r0, r8, [sp, #16]
   mul     r7, r7, r6
   add     r7, r1, r7, lsl #4
-  subs    r6, #2            @ the first step is apart, so the last of steps - 1 has number steps - 2
+.if \plain
+  rsb     r6, r6, #16       @ steps that are skipped: the queries are where the last ones of 16 would be
+  sub     r0, r0, r6, lsl #3
+.else
+  add     r8, r0, r6, lsl #3
+  subs    r8, #8
+  strd    r0, r8, [sp, #16]
+  mov     r0, r8
+  subs    r6, #2            @ one step is apart, so the last of the others has number steps - 2
   and     r6, r6, #7
   rsb     r6, r6, #7        @ steps that the first pass through the loop skips
+.endif
   movs    r4, #44           @ bytes of a step
   mul     r6, r6, r4
   adr.w   r4, 2f
@@ -40,7 +47,12 @@
   adds    r6, #1            @ Thumb
   strd    r7, r6, [sp, #24]
 1:
-  ldrd    r2, r3, [r0], #8
+.if \plain
+  ldrd    r2, r3, [r0, #120]
+.else
+  ldrd    r2, r3, [r0]
+  ldr     r0, [sp, #16]
+.endif
   ldrd    r12, lr, [r1], #8
   smuad   r4, r12, r2
   smuad   r8, r12, r3
@@ -54,8 +66,14 @@
   ldr     pc, [sp, #28]
 .balign 4
 2:
-.rept 8
+.set ocelli_dsp_scores_at, 0
+.rept 8 + 7 * \plain
+.if \plain
+  ldrd    r2, r3, [r0, #ocelli_dsp_scores_at]
+.set ocelli_dsp_scores_at, ocelli_dsp_scores_at + 8
+.else
   ldrd    r2, r3, [r0], #8
+.endif
   ldrd    r12, lr, [r1], #8
   smlad   r4, r12, r2, r4
   smlad   r8, r12, r3, r8
@@ -67,9 +85,11 @@
   smlad   r7, lr, r2, r7
   smlad   r11, lr, r3, r11
 .endr
+.ifeq \plain
   ldr     r2, [sp, #20]
   cmp     r0, r2
   bne.w   2b
+.endif
 .if \plain
   ldr     r2, [sp, #0]
 .irp sum, r4, r8, r5, r9, r6, r10, r7, r11
@@ -98,7 +118,6 @@
   sel     r12, r12, r7
   stm     lr!, {r4-r7}
   strd    lr, r12, [sp, #8]
-  ldr     r0, [sp, #16]
   ldr     r2, [sp, #24]
   cmp     r1, r2
   bne.w   1b
@@ -133,8 +152,8 @@ ocelli_dsp_weights:
   movs    r9, #0
   add     r11, r0, lr, lsl #3
   subs    lr, #1
-  and     lr, lr, #3
-  rsb     lr, lr, #3        @ pairs that the first pass skips
+  and     lr, lr, #7
+  rsb     lr, lr, #7        @ pairs that the first pass skips
   movs    r4, #72           @ bytes of a pair
   mul     lr, lr, r4
   adr.w   r4, 1f
@@ -143,7 +162,7 @@ ocelli_dsp_weights:
   bx      lr
 .balign 4
 1:
-.rept 4
+.rept 8
   ldrd    r4, r5, [r0]
   qsub16  r4, r1, r4        @ saturates where the difference is beyond the table anyway
   qsub16  r5, r1, r5
@@ -172,12 +191,12 @@ ocelli_dsp_weights:
 @ ------------------------------------------------------------------------------------------------------------------------------------
 @ Means of values by the weights of two queries, requantized, four channels at a time.
 @
-@ void ocelli_dsp_means(const uint32_t *weights, const uint32_t *values, const struct means *control, uint32_t *output)
+@ void ocelli_dsp_means(const uint32_t *weights, const uint32_t *values, const struct means *control, int8_t *output[2])
 @   weights  [pairs of keys][2 queries], each [second key:first key]
 @   values   [groups of 4 channels][pairs of keys][4 channels], each [second key:first key]
 @   control  left shift and multiplier of query 0, the same of query 1; bias, right shift of all; pairs, groups (both at least 1)
-@   output   [groups][2 queries], four channels a word
-@ Stack: 80 bytes.
+@   output   where 4 * groups channels of each query go, at any address
+@ Stack: 84 bytes.
 @ r0 weights, r1 values, r2, r3 weights of each query, r12, lr two channels, r4-r7 sums of query 0, r8-r11 of query 1
 
 .section .text.ocelli_dsp_means, "ax", %progbits
@@ -187,24 +206,25 @@ ocelli_dsp_weights:
 .thumb_func
 ocelli_dsp_means:
   push    {r4-r11, lr}
-  sub     sp, #44           @ 0 shift and multiplier of each query | 16 bias, shift | 24 weights, their end | 32 output, groups | 40 entry
+  sub     sp, #48           @ 0 shift and multiplier of each query | 16 bias, shift | 24 weights, their end | 32 outputs | 40 groups, entry
   ldm     r2, {r4-r11}
   stm     sp, {r4-r9}
   add     r5, r0, r10, lsl #3
   strd    r0, r5, [sp, #24]
-  strd    r3, r11, [sp, #32]
+  ldrd    r4, r5, [r3]
+  strd    r4, r5, [sp, #32]
   subs    r4, r10, #2       @ the first step is apart
   ite     lo
-  movlo   r4, #8            @ there is no other: past all of them
-  andhs   r4, r4, #7
+  movlo   r4, #16           @ there is no other: past all of them
+  andhs   r4, r4, #15
   it      hs
-  rsbhs   r4, r4, #7        @ steps that the first pass through the loop skips
+  rsbhs   r4, r4, #15       @ steps that the first pass through the loop skips
   movs    r5, #44           @ bytes of a step
   mul     r4, r4, r5
   adr.w   r5, 2f
   add     r4, r4, r5
   adds    r4, #1            @ Thumb
-  str     r4, [sp, #40]
+  strd    r11, r4, [sp, #40]
 1:
   ldr     r0, [sp, #24]
   ldrd    r2, r3, [r0], #8
@@ -218,10 +238,10 @@ ocelli_dsp_means:
   smuad   r10, r12, r3
   smuad   r7, lr, r2
   smuad   r11, lr, r3
-  ldr     pc, [sp, #40]
+  ldr     pc, [sp, #44]
 .balign 4
 2:
-.rept 8
+.rept 16
   ldrd    r2, r3, [r0], #8
   ldrd    r12, lr, [r1], #8
   smlad   r4, r12, r2, r4
@@ -259,10 +279,13 @@ ocelli_dsp_means:
   bfi     r8, r10, #16, #8
   bfi     r8, r11, #24, #8
   ldrd    r2, r3, [sp, #32]
-  strd    r4, r8, [r2], #8
-  subs    r3, #1
+  str     r4, [r2], #4
+  str     r8, [r3], #4
   strd    r2, r3, [sp, #32]
+  ldr     r2, [sp, #40]
+  subs    r2, #1
+  str     r2, [sp, #40]
   bne.w   1b
-  add     sp, #44
+  add     sp, #48
   pop     {r4-r11, pc}
 .size ocelli_dsp_means, . - ocelli_dsp_means

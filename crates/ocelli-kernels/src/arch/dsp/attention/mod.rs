@@ -3,12 +3,13 @@
 mod pack;
 mod rows;
 
-use super::words::{store, store_partial};
+use core::ops::Range;
+
 use crate::Map;
 use crate::attention::{Attention, scratch_bytes};
 use crate::scratch::{SPARE, align, take};
-use crate::sequence::{Patch, reciprocal};
-use rows::{Means, Scale, Scores, Weights};
+use crate::sequence::Patch;
+use rows::{Memory, Rows};
 
 /// Memory beyond which the packed form is not worth it.
 const LARGEST_SCRATCH: usize = 32 * 1024;
@@ -38,18 +39,16 @@ impl Shape {
         self.value_dimension.div_ceil(4)
     }
 
-    /// Words of queries, keys, values, scores and outputs; `None` where the packed form does not do.
-    fn words(&self) -> Option<[usize; 5]> {
+    /// Words of queries, keys, values and scores; `None` where the packed form does not do.
+    fn words(&self) -> Option<[usize; 4]> {
         if self.dimension == 0 || self.value_dimension == 0 || self.key_tokens == 0 {
             return None;
         }
-        let queries = self.steps().checked_mul(2)?;
         Some([
-            queries,
-            queries.checked_mul(self.key_groups())?.checked_mul(2)?,
+            self.steps().checked_add(1)?.checked_mul(2)?,
+            self.steps().checked_mul(self.key_groups())?.checked_mul(4)?,
             self.value_groups().checked_mul(self.pairs())?.checked_mul(4)?,
             self.key_groups().checked_mul(4)?,
-            self.value_groups().checked_mul(2)?,
         ])
     }
 
@@ -131,53 +130,67 @@ impl<'a, 'm> Heads<'a, 'm> {
     }
 
     fn run(&self, output: &mut [i8], scratch: &mut [i8]) -> Option<()> {
-        let [queries, keys, values, scores, outputs] = self.shape.words()?;
+        let [queries, keys, values, scores] = self.shape.words()?;
         let (queries, scratch) = take::<u32>(align(scratch)?, queries)?;
         let (keys, scratch) = take::<u32>(scratch, keys)?;
         let (values, scratch) = take::<u32>(scratch, values)?;
-        let (scores, scratch) = take::<u32>(scratch, scores)?;
-        let (outputs, _) = take::<u32>(scratch, outputs)?;
+        let (scores, _) = take::<u32>(scratch, scores)?;
         let [_, key, value] = self.maps;
+        let Shape { dimension, value_dimension, .. } = self.shape;
         for sequence in 0..self.patches[0].sequences()? {
             for head in 0..self.attention.heads {
-                let channels = |dimension: usize| [head.wrapping_mul(dimension), dimension];
-                let Shape { dimension, value_dimension, .. } = self.shape;
-                pack::keys(key, &self.patches[1], sequence, channels(dimension), keys)?;
-                let value_channels = channels(value_dimension);
+                let channels = [head.wrapping_mul(dimension), dimension];
+                let value_channels = [head.wrapping_mul(value_dimension), value_dimension];
+                pack::keys(key, &self.patches[1], sequence, channels, keys)?;
                 pack::values(value, &self.patches[1], sequence, value_channels, self.shape.pairs(), values)?;
-                let head = Head { heads: self, keys, values };
-                head.run(
-                    sequence,
-                    [channels(dimension), value_channels],
-                    output,
-                    [queries, scores, outputs],
-                )?;
+                let memory =
+                    Memory { queries: &mut *queries, keys: &*keys, values: &*values, scores: &mut *scores };
+                let rows = Rows::new(self.attention, self.shape, memory)?;
+                self.head(sequence, [channels, value_channels], rows, output)?;
             }
         }
         Some(())
     }
 
-    /// Parameters of the inner loops, without what each two queries have of their own.
-    fn parameters(&self) -> (Scores, Means) {
-        let Heads { attention, shape, .. } = self;
-        let multiplier = attention.score_multiplier;
-        let largest =
-            (shape.dimension as u64).wrapping_mul(255 * 255).wrapping_mul(multiplier.unsigned_abs().into());
-        let scores = Scores {
-            multiplier,
-            shift: attention.score_shift & 31,
-            steps: shape.steps(),
-            groups: shape.key_groups(),
-            plain: attention.score_shift & 31 == 0 && largest >> 32 < i16::MAX as u64,
-        };
-        let means = Means {
-            scales: [Scale { shift: 0, multiplier: 0 }; 2],
-            bias: attention.output_bias,
-            shift: attention.output_shift & 31,
-            pairs: shape.pairs(),
-            groups: shape.value_groups(),
-        };
-        (scores, means)
+    /// Makes a head's channels of all tokens of a sequence in the rows to make.
+    fn head(
+        &self,
+        sequence: usize,
+        [channels, value_channels]: [[usize; 2]; 2],
+        mut rows: Rows<'_>,
+        output: &mut [i8],
+    ) -> Option<()> {
+        let Heads { maps: [query, _, value], patches: [patch, _], rows: [first, end], .. } = *self;
+        let [mut y, column] = self.start(sequence)?;
+        let columns = patch.stride(1)?.get();
+        let mut waiting: Option<(&[i8], Range<usize>)> = None;
+        while y < end {
+            let row = query.row(y)?;
+            let mut place = y.wrapping_sub(first).wrapping_mul(query.width).wrapping_add(column);
+            place = place.wrapping_mul(value.channels).wrapping_add(value_channels[0]);
+            let mut x = column;
+            while x < query.width {
+                let start = x.wrapping_mul(query.channels).wrapping_add(channels[0]);
+                let token = row.get(start..)?.get(..channels[1])?;
+                let range = place..place.wrapping_add(value_channels[1]);
+                match waiting.take() {
+                    None => waiting = Some((token, range)),
+                    Some((before, range_before)) => {
+                        pack::queries([before, token], query.zero_point, rows.queries())?;
+                        let [first, second] = output.get_disjoint_mut([range_before, range]).ok()?;
+                        rows.compute(first, Some(second))?;
+                    }
+                }
+                x = x.wrapping_add(columns);
+                place = place.wrapping_add(columns.wrapping_mul(value.channels));
+            }
+            y = y.checked_add(patch.rows())?;
+        }
+        if let Some((token, range)) = waiting {
+            pack::queries([token, token], query.zero_point, rows.queries())?;
+            rows.compute(output.get_mut(range)?, None)?;
+        }
+        Some(())
     }
 
     /// The first row of a sequence that is not above the first row to make, and its first column.
@@ -187,102 +200,4 @@ impl<'a, 'm> Heads<'a, 'm> {
         let row = above.checked_next_multiple_of(self.patches[0].rows())?.checked_add(row)?;
         Some([row, column])
     }
-}
-
-/// A head of a sequence, packed.
-struct Head<'a, 'm, 'p> {
-    heads: &'p Heads<'a, 'm>,
-    keys: &'p [u32],
-    values: &'p [u32],
-}
-
-impl Head<'_, '_, '_> {
-    /// Makes the head's channels of all tokens of the sequence in the rows to make.
-    fn run(
-        &self,
-        sequence: usize,
-        [channels, value_channels]: [[usize; 2]; 2],
-        output: &mut [i8],
-        [queries, scores, outputs]: [&mut [u32]; 3],
-    ) -> Option<()> {
-        let Heads { maps: [query, _, value], patches: [patch, _], rows: [first, end], .. } = *self.heads;
-        let [mut y, column] = self.heads.start(sequence)?;
-        let columns = patch.stride(1)?.get();
-        let mut parameters = self.heads.parameters();
-        let mut two = |tokens: [&[i8]; 2], outputs: &mut [u32]| {
-            pack::queries(tokens, query.zero_point, queries)?;
-            self.two(&mut parameters, queries, scores, outputs)
-        };
-        let mut waiting: Option<(&[i8], usize)> = None;
-        while y < end {
-            let row = query.row(y)?;
-            let mut place = y.wrapping_sub(first).wrapping_mul(query.width).wrapping_add(column);
-            place = place.wrapping_mul(value.channels).wrapping_add(value_channels[0]);
-            let mut x = column;
-            while x < query.width {
-                let start = x.wrapping_mul(query.channels).wrapping_add(channels[0]);
-                let token = row.get(start..)?.get(..channels[1])?;
-                match waiting.take() {
-                    None => waiting = Some((token, place)),
-                    Some((before, place_before)) => {
-                        two([before, token], outputs)?;
-                        copy(outputs, 0, output.get_mut(place_before..)?.get_mut(..value_channels[1])?)?;
-                        copy(outputs, 1, output.get_mut(place..)?.get_mut(..value_channels[1])?)?;
-                    }
-                }
-                x = x.wrapping_add(columns);
-                place = place.wrapping_add(columns.wrapping_mul(value.channels));
-            }
-            y = y.checked_add(patch.rows())?;
-        }
-        if let Some((token, place)) = waiting {
-            two([token, token], outputs)?;
-            copy(outputs, 0, output.get_mut(place..)?.get_mut(..value_channels[1])?)?;
-        }
-        Some(())
-    }
-
-    /// The means of two queries, whose channels have these sums.
-    fn two(
-        &self,
-        (score, means): &mut (Scores, Means),
-        queries: &[u32],
-        scores: &mut [u32],
-        outputs: &mut [u32],
-    ) -> Option<()> {
-        let Heads { attention, shape, .. } = *self.heads;
-        let largest = score.compute(queries, self.keys, scores)?;
-        let weights = scores.as_chunks_mut::<2>().0.get_mut(..shape.pairs())?;
-        let mut totals = Weights::compute(weights, largest, attention.exponentials)?;
-        if shape.key_tokens & 1 != 0 {
-            // The last key's copy.
-            for (weights, total) in weights.last_mut()?.iter_mut().zip(&mut totals) {
-                *total = total.wrapping_sub(*weights >> 16);
-                *weights &= 0xffff;
-            }
-        }
-        means.scales = [scale(attention, totals[0])?, scale(attention, totals[1])?];
-        means.compute(weights.as_flattened(), self.values, outputs)
-    }
-}
-
-/// Of a query whose weights have this sum.
-fn scale(attention: &Attention<'_>, total: u32) -> Option<Scale> {
-    let (inverse, zeros) = reciprocal(total)?;
-    let multiplier = (i64::from(inverse << 14) * i64::from(attention.output_multiplier) + (1 << 31)) >> 32;
-    Some(Scale { shift: zeros.wrapping_sub(8) & 31, multiplier: multiplier as i32 })
-}
-
-/// Copies the channels of query 0 or 1.
-#[inline(always)]
-fn copy(outputs: &[u32], query: usize, to: &mut [i8]) -> Option<()> {
-    let outputs = outputs.as_chunks::<2>().0;
-    let (words, rest) = to.as_chunks_mut::<4>();
-    for (word, output) in words.iter_mut().zip(outputs) {
-        *word = store(*output.get(query)?);
-    }
-    if !rest.is_empty() {
-        store_partial(*outputs.last()?.get(query)?, rest);
-    }
-    Some(())
 }

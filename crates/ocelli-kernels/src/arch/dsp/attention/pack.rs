@@ -1,5 +1,5 @@
 //! Queries, keys and values of one head, in the order in which the inner loops read them. Channels are padded to multiples of four with
-//! zeros, keys with copies of the last key, values with zeros.
+//! zeros, keys with copies of the last key, values with copies of the last one (whose weight is 0).
 
 use super::super::intrinsics::{pkhbt_lsl16, pkhtb_asr16, ssub16, sxtb16, sxtb16_ror8};
 use super::super::words::{load, load_padded, load_partial};
@@ -9,16 +9,6 @@ use crate::sequence::Patch;
 /// Words of two channels that a head's queries and keys take a row: an even number.
 pub const fn steps(dimension: usize) -> usize {
     dimension.div_ceil(4) * 2
-}
-
-/// Calls `visit` with each four channels, the last ones padded with zeros.
-#[inline(always)]
-fn each_word(values: &[i8], mut visit: impl FnMut(u32) -> Option<()>) -> Option<()> {
-    let (words, rest) = values.as_chunks::<4>();
-    for &word in words {
-        visit(load(word))?;
-    }
-    if rest.is_empty() { Some(()) } else { visit(load_partial(rest)) }
 }
 
 /// Four values in two words, less the zero points in lanes: values 0 and 2, and values 1 and 3.
@@ -32,7 +22,7 @@ fn both(value: i8) -> u32 {
     u32::from(i16::from(value).cast_unsigned()) * 0x0001_0001
 }
 
-/// Writes two queries, `[steps][2 queries]`, less the zero point.
+/// Writes two queries, `[steps + 1][2 queries]`, less the zero point. The last step is the first once more.
 pub fn queries(tokens: [&[i8]; 2], zero_point: i8, packed: &mut [u32]) -> Option<()> {
     let zero_points = both(zero_point);
     let [(first, first_rest), (second, second_rest)] = tokens.map(<[i8]>::as_chunks::<4>);
@@ -41,13 +31,15 @@ pub fn queries(tokens: [&[i8]; 2], zero_point: i8, packed: &mut [u32]) -> Option
             (center(first, zero_points), center(second, zero_points));
         *packed = [first_even, second_even, first_odd, second_odd];
     };
-    let mut packed = packed.as_chunks_mut::<4>().0.iter_mut();
-    for ((&first, &second), packed) in first.iter().zip(second).zip(&mut packed) {
+    let mut steps = packed.as_chunks_mut::<4>().0.iter_mut();
+    for ((&first, &second), packed) in first.iter().zip(second).zip(&mut steps) {
         put(packed, load(first), load(second));
     }
     if !first_rest.is_empty() {
-        put(packed.next()?, load_padded(first_rest, zero_point), load_padded(second_rest, zero_point));
+        put(steps.next()?, load_padded(first_rest, zero_point), load_padded(second_rest, zero_point));
     }
+    let [first, second, ..] = *packed else { return None };
+    *packed.last_chunk_mut()? = [first, second];
     Some(())
 }
 
@@ -104,48 +96,44 @@ pub fn values(
     pairs: usize,
     packed: &mut [u32],
 ) -> Option<()> {
-    let group = pairs.checked_mul(4)?;
     let mut first: Option<&[i8]> = None;
-    let mut start = 0usize;
+    let mut pair = 0usize;
     patch.visit(map, sequence, channels, |value| {
         match first.take() {
             None => first = Some(value),
             Some(first) => {
-                two_values(first, Some(value), packed.get_mut(start..)?, group)?;
-                start = start.wrapping_add(4);
+                two_values(first, value, pair, pairs, packed)?;
+                pair = pair.wrapping_add(1);
             }
         }
         Some(())
     })?;
     if let Some(first) = first {
-        two_values(first, None, packed.get_mut(start..)?, group)?;
-        start = start.wrapping_add(4);
+        // Its weight is 0.
+        two_values(first, first, pair, pairs, packed)?;
+        pair = pair.wrapping_add(1);
     }
-    (start == group).then_some(())
+    (pair == pairs).then_some(())
 }
 
-/// `packed` starts at the pair's place in the first group of channels.
-fn two_values(first: &[i8], second: Option<&[i8]>, packed: &mut [u32], group: usize) -> Option<()> {
-    let mut groups = packed.chunks_mut(group);
+fn two_values(first: &[i8], second: &[i8], pair: usize, pairs: usize, packed: &mut [u32]) -> Option<()> {
+    let mut at = pair;
+    let packed = packed.as_chunks_mut::<4>().0;
     let mut put = |first: u32, second: u32| {
         let [first_even, first_odd] = [sxtb16(first), sxtb16_ror8(first)];
         let [second_even, second_odd] = [sxtb16(second), sxtb16_ror8(second)];
-        *groups.next()?.first_chunk_mut()? = [
+        *packed.get_mut(at)? = [
             pkhbt_lsl16(first_even, second_even),
             pkhbt_lsl16(first_odd, second_odd),
             pkhtb_asr16(second_even, first_even),
             pkhtb_asr16(second_odd, first_odd),
         ];
+        at = at.wrapping_add(pairs);
         Some(())
     };
-    match second {
-        Some(second) => {
-            let ((a, a_rest), (b, b_rest)) = (first.as_chunks::<4>(), second.as_chunks::<4>());
-            for (&a, &b) in a.iter().zip(b) {
-                put(load(a), load(b))?;
-            }
-            if a_rest.is_empty() { Some(()) } else { put(load_partial(a_rest), load_partial(b_rest)) }
-        }
-        None => each_word(first, |word| put(word, 0)),
+    let ((a, a_rest), (b, b_rest)) = (first.as_chunks::<4>(), second.as_chunks::<4>());
+    for (&a, &b) in a.iter().zip(b) {
+        put(load(a), load(b))?;
     }
+    if a_rest.is_empty() { Some(()) } else { put(load_partial(a_rest), load_partial(b_rest)) }
 }
