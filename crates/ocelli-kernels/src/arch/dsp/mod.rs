@@ -6,16 +6,18 @@
 mod attention;
 mod conv;
 mod elementwise;
+mod depthwise;
 pub mod intrinsics;
 mod norm;
 mod pack;
 mod pointwise;
 mod pool;
 mod tflite;
+mod separable;
 mod widen;
 mod words;
 
-use super::{Arch, ConvShape, Parameters};
+use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
 use crate::Window;
 use crate::attention::Attention;
@@ -75,6 +77,27 @@ impl Arch for Dsp {
     fn attention(
         attention: &Attention<'_>,
         maps: [&Map<'_>; 3],
+    fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
+        separable::depthwise_words::<R>(shape)
+    }
+
+    fn pack_depthwise<R: Rule>(
+        shape: &ConvShape,
+        parameters: &Parameters<'_, R>,
+        packed: &mut [u32],
+    ) -> Option<()> {
+        separable::pack_depthwise(shape, parameters, packed)
+    }
+
+    fn depthwise_scratch<R: Rule>(shape: &ConvShape) -> usize {
+        separable::depthwise_scratch(shape)
+    }
+
+    fn depthwise<R: Rule>(
+        shape: &ConvShape,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
         y: usize,
         output: &mut [i8],
         scratch: &mut [i8],
@@ -110,5 +133,34 @@ impl Arch for Dsp {
 
     fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
         pool::mean_tflite(input, output, rule, channel)
+        separable::depthwise(shape, rule, packed, input, y, output, scratch)
+    }
+
+    fn separable_words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
+        separable::words::<R>(shape)
+    }
+
+    fn pack_separable<R: Rule>(
+        shape: &SeparableShape,
+        parameters: [&Parameters<'_, R>; 2],
+        packed: &mut [u32],
+    ) -> Option<()> {
+        separable::pack(shape, parameters, packed)
+    }
+
+    fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {
+        separable::depthwise_scratch(&shape.depthwise)
+    }
+
+    fn separable<R: Rule>(
+        shape: &SeparableShape,
+        rules: &SeparableRules<'_, R>,
+        packed: &[u32],
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        separable::separable(shape, rules, packed, input, y, output, scratch)
     }
 }

@@ -1,0 +1,293 @@
+//! Depthwise 3x3 convolution of two rows into the stream of the pointwise kernel: `depthwise.s`, and the same in plain Rust.
+#![allow(unsafe_code)]
+
+use super::pack::{bound, lanes, power, suits};
+use crate::Map;
+use crate::arch::{ConvShape, Parameters};
+use crate::requantize::Rule;
+
+#[cfg(ocelli_dsp)]
+core::arch::global_asm!(include_str!("depthwise.s"), options(raw));
+
+/// Bytes of the stream from a column to the next are kept in half a word.
+const MAX_CHANNELS: usize = 0xffff / 4;
+
+/// What follows from the shape of a 3x3 depthwise convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Depthwise3x3 {
+    stride: usize,
+    above: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// Whether the first output sees padding on the left.
+    left: bool,
+    /// Columns of the output that see no padding on the right.
+    #[cfg_attr(not(ocelli_dsp), expect(dead_code, reason = "the model looks at each tap"))]
+    inside: usize,
+    /// Columns of the input that outputs see.
+    columns: usize,
+    zero_point: i8,
+}
+
+impl Depthwise3x3 {
+    /// `None` for other shapes.
+    pub fn new(shape: &ConvShape) -> Option<Self> {
+        let window = &shape.window;
+        let [height, width, channels] = shape.input;
+        let [rows, outputs, output_channels] = shape.output;
+        let stride = usize::from(window.stride[0]);
+        let [above, before] = window.padding.map(usize::from);
+        if window.kernel != [3, 3]
+            || window.dilation != [1, 1]
+            || window.stride[0] != window.stride[1]
+            || !(1..=2).contains(&stride)
+            || output_channels != channels
+            || !(4..=MAX_CHANNELS).contains(&channels)
+            || above > 2
+            || before > 1
+            || rows == 0
+            || outputs == 0
+            || ((rows - 1).checked_mul(stride)?).checked_sub(above).is_some_and(|first| first >= height)
+        {
+            return None;
+        }
+        let seen = (outputs - 1).checked_mul(stride)?.checked_add(3)?.checked_sub(before)?;
+        let right = seen > width;
+        let columns = if right { seen - 1 } else { seen };
+        (columns <= width && columns > 0).then_some(Self {
+            stride,
+            above,
+            channels,
+            height,
+            width,
+            outputs,
+            left: before == 1,
+            inside: outputs - usize::from(right),
+            columns,
+            zero_point: shape.zero_point,
+        })
+    }
+
+    /// Words of parameters.
+    pub fn words<R: Rule>(&self) -> usize {
+        self.channels * Self::channel_words::<R>()
+    }
+
+    const fn channel_words<R: Rule>() -> usize {
+        if R::TFLITE { 8 } else { 7 }
+    }
+
+    /// Values of the stream from a column to the next: two rows of an even number of channels.
+    pub fn column(&self) -> usize {
+        self.channels.next_multiple_of(2) * 2
+    }
+
+    /// Words of the block that four channels of all columns are transposed into.
+    pub fn block(&self) -> usize {
+        self.columns * if self.stride == 1 { 8 } else { 12 }
+    }
+
+    /// Writes the parameters.
+    pub fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
+        let channels = self.channels;
+        if !suits(&parameters.rule)
+            || parameters.channels.len() != channels
+            || parameters.weights.len() != channels * 9
+            || packed.len() != self.words::<R>()
+        {
+            return None;
+        }
+        let words = packed.chunks_exact_mut(Self::channel_words::<R>());
+        for (at, (words, channel)) in words.zip(parameters.channels).enumerate() {
+            let channel = R::common(channel);
+            let mut weights = [0i8; 9];
+            for (to, row) in weights.iter_mut().zip(parameters.weights.chunks_exact(channels)) {
+                *to = *row.get(at)?;
+            }
+            if bound(channel.bias, weights.iter().copied()) >= 1 << 30 || channel.multiplier < 0 {
+                return None;
+            }
+            let factor = if R::TFLITE { 2 } else { 1 };
+            let [a0, b0, c0, a1, b1, c1, a2, b2, c2] = weights.map(|weight| i32::from(weight) * factor);
+            let (common, rest) = words.split_first_chunk_mut::<7>()?;
+            *common = [
+                (channel.bias * factor).cast_unsigned(),
+                lanes(a2, a0),
+                lanes(b2, b0),
+                lanes(c2, c0),
+                lanes(b1, a1),
+                lanes(0, c1),
+                channel.multiplier.cast_unsigned(),
+            ];
+            if let [word] = rest {
+                *word = power(&channel)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Makes rows `y` and, where there are two, `y + 1` of the output: `stream` takes `outputs` times [`Self::column`] values, `block` has
+    /// [`Self::block`] words. Values of a second row that there is not are arbitrary.
+    pub fn rows<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        y: usize,
+        two: bool,
+        stream: &mut [i16],
+        block: &mut [u32],
+    ) -> Option<()> {
+        let mut rows = [&[][..]; 5];
+        let mut absent = 0u32;
+        let mut some = None;
+        let needed = if two { 3 + self.stride } else { 3 };
+        let first = y.checked_mul(self.stride)?;
+        for (at, row) in rows.iter_mut().enumerate().take(needed) {
+            match (first + at).checked_sub(self.above).filter(|&y| y < self.height) {
+                Some(y) => {
+                    *row = input.row(y)?;
+                    some = Some(*row);
+                }
+                // Bits are halfwords of E, O and F.
+                None => absent |= [0b1, 0b100, 0b1_0010, 0b1000, 0b10_0000].get(at)?,
+            }
+        }
+        let some = some?;
+        if self.stride == 1 {
+            absent &= 0b1111;
+        }
+        let length = self.width * self.channels;
+        let fits = stream.len() >= self.outputs * self.column()
+            && block.len() >= self.block()
+            && packed.len() >= self.words::<R>()
+            && [input.width, input.channels] == [self.width, self.channels];
+        if !fits {
+            return None;
+        }
+        for row in &mut rows {
+            if row.is_empty() {
+                *row = some;
+            }
+            if row.len() < length {
+                return None;
+            }
+        }
+        #[cfg(ocelli_dsp)]
+        {
+            let padding = i32::from(self.zero_point);
+            let control = Control {
+                rows: rows.map(<[i8]>::as_ptr),
+                step: self.channels,
+                columns: self.columns,
+                block: block.as_mut_ptr(),
+                channels: self.channels,
+                padding: lanes(padding, padding),
+                absent,
+                left: self.left.into(),
+                right: (self.inside < self.outputs).into(),
+                pixels: self.inside,
+                output: stream.as_mut_ptr(),
+                parameters: packed.as_ptr(),
+                zero_point: rule.tflite().map_or(0, |rule| rule.zero_point),
+                stream: self.column() << 17,
+            };
+            let function = match (self.stride, R::TFLITE) {
+                (1, false) => ocelli_dsp_depthwise_q32,
+                (1, true) => ocelli_dsp_depthwise_tflite,
+                (_, false) => ocelli_dsp_depthwise_2_q32,
+                (_, true) => ocelli_dsp_depthwise_2_tflite,
+            };
+            // SAFETY: the kernel reads `columns` pixels, at most `width`, of `channels` values, at least four, of the rows, which hold
+            // `width` of them, and `words` of the parameters; it writes `block` words of the block, and two rows of all channels of
+            // `outputs` columns, `column` values apart, of the stream. The slices have that much, as checked; `new` checked the shape.
+            unsafe { function(&raw const control) };
+        }
+        #[cfg(not(ocelli_dsp))]
+        self.model(rule, packed, rows, absent, stream)?;
+        Some(())
+    }
+}
+
+#[cfg(not(ocelli_dsp))]
+impl Depthwise3x3 {
+    /// What the assembly does, an output at a time.
+    fn model<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        rows: [&[i8]; 5],
+        absent: u32,
+        stream: &mut [i16],
+    ) -> Option<()> {
+        use super::intrinsics::{smlabb, smlad, smmlar, smmulr, ssat8};
+        let half = |word: u32, at: usize| (word >> (16 * at)) as i16;
+        let value = |row: usize, column: Option<usize>, channel: usize| {
+            let bit = [0b1, 0b100, 0b10, 0b1000, 0b10_0000].get(row)?;
+            let column = column.filter(|&column| column < self.columns && absent & bit == 0);
+            Some(match column {
+                Some(column) => i32::from(*rows.get(row)?.get(column * self.channels + channel)?),
+                None => i32::from(self.zero_point),
+            })
+        };
+        for (channel, words) in
+            packed.chunks_exact(Self::channel_words::<R>()).take(self.channels).enumerate()
+        {
+            let (common, rest) = words.split_first_chunk::<7>()?;
+            let [bias, a, b, c, ab, c1, multiplier] = *common;
+            let middle =
+                [half(ab, 0), half(ab, 1), half(c1, 0)].map(|weight| u32::from(weight.cast_unsigned()));
+            for x in 0..self.outputs {
+                for pixel in 0..2 {
+                    let mut sum = bias.cast_signed();
+                    for (tap, (outer, middle)) in [a, b, c].into_iter().zip(middle).enumerate() {
+                        let column = (x * self.stride + tap).checked_sub(usize::from(self.left));
+                        let [top, centre, bottom] =
+                            [0, 1, 2].map(|row| value(row + pixel * self.stride, column, channel));
+                        sum = smlad(lanes(bottom?, top?), outer, sum);
+                        sum = smlabb(lanes(0, centre?), middle, sum);
+                    }
+                    let mut scaled = smmulr(sum, multiplier.cast_signed());
+                    if let (Some(rule), Some(&power)) = (rule.tflite(), rest.first()) {
+                        scaled =
+                            smmlar(scaled.wrapping_add(scaled >> 31), power.cast_signed(), rule.zero_point);
+                    }
+                    let at = x * self.column() + channel / 2 * 4 + pixel * 2 + channel % 2;
+                    *stream.get_mut(at)? = ssat8(scaled) as i16;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// What the assembly reads. `depthwise.s` has the offsets.
+#[cfg(ocelli_dsp)]
+#[repr(C)]
+struct Control {
+    rows: [*const i8; 5],
+    step: usize,
+    columns: usize,
+    block: *mut u32,
+    channels: usize,
+    padding: u32,
+    absent: u32,
+    left: u32,
+    right: u32,
+    pixels: usize,
+    output: *mut i16,
+    parameters: *const u32,
+    zero_point: i32,
+    stream: usize,
+}
+
+#[cfg(ocelli_dsp)]
+unsafe extern "C" {
+    fn ocelli_dsp_depthwise_q32(control: *const Control);
+    fn ocelli_dsp_depthwise_tflite(control: *const Control);
+    fn ocelli_dsp_depthwise_2_q32(control: *const Control);
+    fn ocelli_dsp_depthwise_2_tflite(control: *const Control);
+}

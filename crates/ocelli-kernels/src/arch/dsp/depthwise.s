@@ -1,0 +1,448 @@
+@ Depthwise 3x3 convolution of two output rows, straight into the stream that pointwise.s reads: a pair is the two rows' pixels of a column.
+@
+@ r0: const Depthwise * of depthwise.rs. Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 148 bytes. Input at any address, the rest
+@ 4-byte aligned.
+@
+@ Four channels at a time, the columns of all input rows are transposed into a block of int16 lanes:
+@ stride 1, rows 0 to 3: [column][channel] of words E = rows (2:0), O = rows (3:1);
+@ stride 2, rows 0 to 4: E, O and F = rows (4:2).
+@ Rows above or below the map are then overwritten with the zero point.
+@ Parameters a channel: bias, A = weights (a2:a0), B, C, (b1:a1), (0:c1), multiplier, and TfLite: 2^(32 - right shift); a, b, c are
+@ the filter's columns. Under TfLite bias and weights are doubled, as its multiplication doubles.
+
+.syntax unified
+.thumb
+
+@ The frame; what the structure begins with is copied to F_ROWS and on.
+.set F_BIAS, 0             @ twice
+.set F_PARAMETERS, 8
+.set F_POWER, 12           @ TfLite: power and zero point
+.set F_ENTRY, 20
+.set F_OUT, 24             @ of the channel; and the step to the next
+.set F_START, 32           @ of the channel in the block; and its end
+.set F_INSIDE, 40          @ channels left of the block
+.set F_ROWS, 48            @ five pointers
+.set F_STEP, 68
+.set F_COLUMNS, 72
+.set F_BLOCK, 76
+.set F_CHANNELS, 80
+.set F_PADDING, 84
+.set F_ABSENT, 88
+.set F_LEFT, 92
+.set F_RIGHT, 96
+.set F_PIXELS, 100
+.set F_END, 104            @ of the block
+.set F_STREAM, 108
+.set FRAME, 112
+
+.macro DW_BEGIN
+  push {r4-r11,lr}
+  sub sp,#FRAME
+  ldmia r0!,{r1-r5}
+  add r6,sp,#F_ROWS
+  stmia r6!,{r1-r5}
+  ldmia r0!,{r1-r5}
+  stmia r6!,{r1-r5}
+  ldmia r0!,{r1-r4}
+  stmia r6!,{r1-r4}
+  ldmia r0!,{r1-r4}        @ output, parameters, zero point of the output, 2^16 times the stream bytes a column
+  str r4,[sp,#F_STREAM]
+  str r1,[sp,#F_OUT]
+  movs r1,#2
+  str r1,[sp,#F_OUT + 4]
+  str r2,[sp,#F_PARAMETERS]
+  str r3,[sp,#F_POWER + 4]
+.endm
+
+@ Where the loop of four is entered.
+.macro DW_ENTRY bytes
+  ldr r4,[sp,#F_PIXELS]
+  rsb r4,r4,#0
+  and r4,r4,#3
+  movs r5,#\bytes
+  mul r4,r4,r5
+  adr.w r5,5f
+  add r5,r5,r4
+  adds r5,#1
+  str r5,[sp,#F_ENTRY]
+.endm
+
+.macro DW_CHANNEL tflite     @ r8-r12, lr, and biases
+  ldr r3,[sp,#F_PARAMETERS]
+  ldmia r3!,{r2,r8-r12,lr}
+  strd r2,r2,[sp,#F_BIAS]
+  ldr r4,[sp,#F_STREAM]
+  pkhbt r12,r12,r4
+ .if \tflite
+  ldr r4,[r3],#4
+  str r4,[sp,#F_POWER]
+ .endif
+  str r3,[sp,#F_PARAMETERS]
+.endm
+
+.macro DW_FINISH first, second, tflite
+ .if \tflite
+  ldrd r2,r3,[sp,#F_POWER]
+  smmulr \first,\first,lr
+  smmulr \second,\second,lr
+  add.w \first,\first,\first,asr #31
+  add.w \second,\second,\second,asr #31
+  smmlar \first,\first,r2,r3
+  smmlar \second,\second,r2,r3
+ .else
+  smmulr \first,\first,lr
+  smmulr \second,\second,lr
+ .endif
+  ssat \first,#8,\first
+  ssat \second,#8,\second
+  strh.w \first,[r1]
+  strh.w \second,[r1,#4]
+  add.w r1,r1,r12,lsr #16
+.endm
+
+@ Rows that are not on the map: bit i of F_ABSENT is halfword i of a channel in the block.
+.macro DW_ABSENT column_bytes
+  ldr r4,[sp,#F_ABSENT]
+  ldr r5,[sp,#F_BLOCK]
+  cbz r4,33f
+  ldr r6,[sp,#F_PADDING]
+31:
+  lsrs r4,r4,#1
+  bcc 34f
+  mov r7,r5
+  ldr r8,[sp,#F_COLUMNS]
+32:
+  strh.w r6,[r7,#(\column_bytes / 4)]
+  strh.w r6,[r7,#(\column_bytes / 2)]
+  strh.w r6,[r7,#(3 * \column_bytes / 4)]
+  strh.w r6,[r7],#\column_bytes
+  subs r8,r8,#1
+  bne 32b
+34:
+  adds r5,#2
+  cmp r4,#0
+  bne 31b
+33:
+.endm
+
+.macro DW_NEXT_CHANNEL bytes
+  ldrd r1,r2,[sp,#F_OUT]     @ halfwords 0, 1, 4, 5, ...
+  add r1,r2
+  eor r2,r2,#4
+  strd r1,r2,[sp,#F_OUT]
+  ldrd r1,r2,[sp,#F_START]
+  add r1,#\bytes
+  add r2,#\bytes
+  strd r1,r2,[sp,#F_START]
+  ldr r1,[sp,#F_INSIDE]
+  subs r1,#1
+  str r1,[sp,#F_INSIDE]
+  bne.w 1b
+  add r5,sp,#F_ROWS
+  ldmia r5,{r0-r4}
+  adds r0,#4
+  adds r1,#4
+  adds r2,#4
+  adds r3,#4
+  adds r4,#4
+  stmia r5,{r0-r4}
+  ldr r0,[sp,#F_CHANNELS]
+  subs r0,#4
+  str r0,[sp,#F_CHANNELS]
+  bhi.w 2b
+  add sp,#FRAME
+  pop {r4-r11,pc}
+.endm
+
+@ Both rows += one column: E and O in r2, r3.
+.macro DW_TAP first, second, from_first, from_second, outer, middle, half
+  smlad \first,r2,\outer,\from_first
+  smlad \second,r3,\outer,\from_second
+  smlab\half \first,r3,\middle,\first
+  smlat\half \second,r2,\middle,\second
+.endm
+
+.macro DW_COLUMN first, second, next_first, next_second, tflite
+  ldrd r2,r3,[r0],#32
+  DW_TAP \first,\second,\first,\second,r10,r12,b
+  DW_FINISH \first,\second,\tflite
+ .if \tflite
+  ldrd r2,r3,[r0,#-32]
+ .endif
+  DW_TAP \next_first,\next_second,\next_first,\next_second,r9,r11,t
+  ldrd \first,\second,[sp,#F_BIAS]
+  DW_TAP \first,\second,\first,\second,r8,r11,b
+.endm
+
+.macro DEPTHWISE_1 name, tflite, bytes
+.section .text.\name,"ax",%progbits
+.global \name
+.type \name,%function
+.thumb_func
+\name:
+  DW_BEGIN
+  DW_ENTRY \bytes
+2:
+  add r12,sp,#F_ROWS
+  ldmia r12,{r0-r3}
+  ldr r5,[sp,#F_CHANNELS]
+  ldr r8,[sp,#F_BLOCK]
+  ldr r7,[sp,#F_COLUMNS]
+  add r9,r8,r7,lsl #5      @ end of the block
+  mov lr,r8
+  subs r6,r5,#4
+  bhs 21f
+  add r0,r6
+  add r1,r6
+  add r2,r6
+  add r3,r6
+  sub r8,r8,r6,lsl #3
+  sub r4,r9,r6,lsl #3
+  b 22f
+21:
+  movs r5,#4
+  mov r4,r9
+22:
+  str r5,[sp,#F_INSIDE]
+  strd r8,r4,[sp,#F_START]
+  ldr r10,[sp,#F_STEP]
+  mov r11,r9
+  movs r12,#0
+3:
+  ldr.w r4,[r0,r12]
+  ldr.w r5,[r1,r12]
+  ldr.w r6,[r2,r12]
+  ldr.w r7,[r3,r12]
+  add r12,r10
+  pkhbt r8,r4,r6,lsl #16
+  pkhtb r6,r6,r4,asr #16
+  pkhbt r4,r5,r7,lsl #16
+  pkhtb r7,r7,r5,asr #16
+  sxtb16 r5,r6
+  sxtb16 r9,r7
+  strd r5,r9,[lr,#16]
+  sxtb16 r6,r6,ror #8
+  sxtb16 r7,r7,ror #8
+  strd r6,r7,[lr,#24]
+  sxtb16 r5,r8,ror #8
+  sxtb16 r9,r4,ror #8
+  strd r5,r9,[lr,#8]
+  sxtb16 r8,r8
+  sxtb16 r4,r4
+  strd r8,r4,[lr],#32
+  cmp lr,r11
+  bne 3b
+  DW_ABSENT 32
+1:
+  DW_CHANNEL \tflite
+  ldr r1,[sp,#F_OUT]
+  ldr r0,[sp,#F_START]
+  ldr r3,[sp,#F_LEFT]
+  mov r4,r2
+  cbz r3,11f
+  ldr r3,[sp,#F_PADDING]
+  smlad r4,r3,r8,r4
+  smlabb r4,r3,r11,r4
+  mov r5,r4
+  b 12f
+11:
+  mov r5,r2
+  ldrd r2,r3,[r0],#32
+  DW_TAP r4,r5,r4,r5,r8,r11,b
+12:
+  ldrd r2,r3,[r0],#32
+  DW_TAP r4,r5,r4,r5,r9,r11,t
+  ldrd r6,r7,[sp,#F_BIAS]
+  DW_TAP r6,r7,r6,r7,r8,r11,b
+  ldr r3,[sp,#F_PIXELS]
+  cmp r3,#0
+  beq.w 8f
+  lsls r3,r3,#31
+  bpl 7f
+  mov r2,r4                @ an odd number of pixels: the two swap their roles
+  mov r4,r6
+  mov r6,r2
+  mov r2,r5
+  mov r5,r7
+  mov r7,r2
+7:
+  ldr pc,[sp,#F_ENTRY]
+.balign 4
+5:
+ .rept 2
+  DW_COLUMN r4,r5,r6,r7,\tflite
+  DW_COLUMN r6,r7,r4,r5,\tflite
+ .endr
+  ldr r2,[sp,#F_START + 4]
+  cmp r0,r2
+  bne.w 5b
+8:
+  ldr r3,[sp,#F_RIGHT]
+  cbz r3,9f
+  ldr r3,[sp,#F_PADDING]
+  smlad r4,r3,r10,r4
+  smlad r5,r3,r10,r5
+  smlabb r4,r3,r12,r4
+  smlabb r5,r3,r12,r5
+  DW_FINISH r4,r5,\tflite
+9:
+  DW_NEXT_CHANNEL 8
+.size \name, . - \name
+.endm
+
+@ Stride 2: E, O and F in r2, r3, r7.
+.macro DW_LOAD_2
+  ldrd r2,r3,[r0],#48
+  ldr r7,[r0,#-40]
+.endm
+
+.macro DW_TAP_2 outer, middle, half
+  smlad r4,r2,\outer,r4
+  smlad r5,r7,\outer,r5
+  smlab\half r4,r3,\middle,r4
+  smlat\half r5,r3,\middle,r5
+.endm
+
+.macro DW_FIRST_2
+  smlad r4,r2,r8,r6
+  smlad r5,r7,r8,r6
+  smlabb r4,r3,r11,r4
+  smlatb r5,r3,r11,r5
+.endm
+
+.macro DW_COLUMN_2 tflite
+  DW_LOAD_2
+  DW_TAP_2 r9,r11,t
+  DW_LOAD_2
+  DW_TAP_2 r10,r12,b
+  DW_FINISH r4,r5,\tflite
+ .if \tflite
+  ldrd r2,r3,[r0,#-48]
+ .endif
+  DW_FIRST_2
+.endm
+
+.macro DEPTHWISE_2 name, tflite, bytes
+.section .text.\name,"ax",%progbits
+.global \name
+.type \name,%function
+.thumb_func
+\name:
+  DW_BEGIN
+  DW_ENTRY \bytes
+2:
+  add r12,sp,#F_ROWS
+  ldmia r12,{r0-r4}
+  ldr r5,[sp,#F_CHANNELS]
+  ldr r8,[sp,#F_BLOCK]
+  ldr r7,[sp,#F_COLUMNS]
+  add r9,r7,r7,lsl #1
+  add r9,r8,r9,lsl #4      @ end of the block: 48 bytes a column
+  mov lr,r8
+  str r9,[sp,#F_END]
+  subs r6,r5,#4
+  bhs 21f
+  add r0,r6
+  add r1,r6
+  add r2,r6
+  add r3,r6
+  add r4,r6
+  add r6,r6,r6,lsl #1
+  sub r8,r8,r6,lsl #2
+  sub r9,r9,r6,lsl #2
+  b 22f
+21:
+  movs r5,#4
+22:
+  str r5,[sp,#F_INSIDE]
+  ldr r10,[sp,#F_RIGHT]    @ the loop leaves the last column then
+  cmp r10,#0
+  it ne
+  subne r9,r9,#48
+  strd r8,r9,[sp,#F_START]
+  movs r12,#0
+3:
+  ldr.w r5,[r0,r12]
+  ldr.w r6,[r1,r12]
+  ldr.w r7,[r2,r12]
+  ldr.w r8,[r3,r12]
+  ldr.w r9,[r4,r12]
+  ldr r10,[sp,#F_STEP]
+  add r12,r10
+  pkhbt r10,r5,r7,lsl #16  @ rows 2:0 of channels 0 and 1
+  pkhtb r5,r7,r5,asr #16   @ of channels 2 and 3
+  pkhbt r11,r6,r8,lsl #16  @ rows 3:1
+  pkhtb r6,r8,r6,asr #16
+  pkhbt r8,r7,r9,lsl #16   @ rows 4:2
+  pkhtb r7,r9,r7,asr #16
+  sxtb16 r9,r10
+  str.w r9,[lr],#48
+  sxtb16 r9,r11
+  str r9,[lr,#-44]
+  sxtb16 r9,r8
+  sxtb16 r10,r10,ror #8
+  strd r9,r10,[lr,#-40]
+  sxtb16 r11,r11,ror #8
+  sxtb16 r8,r8,ror #8
+  strd r11,r8,[lr,#-32]
+  sxtb16 r10,r5
+  sxtb16 r11,r6
+  strd r10,r11,[lr,#-24]
+  sxtb16 r8,r7
+  sxtb16 r5,r5,ror #8
+  strd r8,r5,[lr,#-16]
+  sxtb16 r6,r6,ror #8
+  sxtb16 r7,r7,ror #8
+  strd r6,r7,[lr,#-8]
+  ldr r9,[sp,#F_END]
+  cmp lr,r9
+  bne 3b
+  DW_ABSENT 48
+1:
+  DW_CHANNEL \tflite
+  mov r6,r2
+  ldr r1,[sp,#F_OUT]
+  ldr r0,[sp,#F_START]
+  ldr r3,[sp,#F_LEFT]
+  cbz r3,11f
+  ldr r3,[sp,#F_PADDING]
+  smlad r4,r3,r8,r6
+  smlabb r4,r3,r11,r4
+  mov r5,r4
+  b 12f
+11:
+  DW_LOAD_2
+  DW_FIRST_2
+12:
+  ldr r3,[sp,#F_PIXELS]
+  cmp r3,#0
+  beq.w 8f
+  ldr pc,[sp,#F_ENTRY]
+.balign 4
+5:
+ .rept 4
+  DW_COLUMN_2 \tflite
+ .endr
+  ldr r2,[sp,#F_START + 4]
+  cmp r0,r2
+  bne.w 5b
+8:
+  ldr r3,[sp,#F_RIGHT]
+  cbz r3,9f
+  DW_LOAD_2
+  DW_TAP_2 r9,r11,t
+  ldr r3,[sp,#F_PADDING]
+  smlad r4,r3,r10,r4
+  smlad r5,r3,r10,r5
+  smlabb r4,r3,r12,r4
+  smlabb r5,r3,r12,r5
+  DW_FINISH r4,r5,\tflite
+9:
+  DW_NEXT_CHANNEL 12
+.size \name, . - \name
+.endm
+
+DEPTHWISE_1 ocelli_dsp_depthwise_q32, 0, 84
+DEPTHWISE_1 ocelli_dsp_depthwise_tflite, 1, 108
+DEPTHWISE_2 ocelli_dsp_depthwise_2_q32, 0, 92
+DEPTHWISE_2 ocelli_dsp_depthwise_2_tflite, 1, 116
