@@ -12,6 +12,24 @@ core::arch::global_asm!(include_str!("depthwise.s"), options(raw));
 /// Bytes of the stream from a column to the next are kept in half a word.
 const MAX_CHANNELS: usize = 0xffff / 4;
 
+/// Which rows of the output to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// The first.
+    pub y: usize,
+    /// Whether the next, too.
+    pub two: bool,
+}
+
+/// Where rows are made.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// Receives the rows: `[column][channel / 2][2 rows][2 channels]`.
+    pub stream: &'a mut [i16],
+    /// Room for transposed input.
+    pub block: &'a mut [u32],
+}
+
 /// What follows from the shape of a 3x3 depthwise convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Depthwise3x3 {
@@ -129,17 +147,15 @@ impl Depthwise3x3 {
         Some(())
     }
 
-    /// Makes rows `y` and, where there are two, `y + 1` of the output: `stream` takes `outputs` times [`Self::column`] values, `block` has
-    /// [`Self::block`] words. Values of a second row that there is not are arbitrary.
+    /// Makes rows: the stream takes `outputs` times [`Self::column`] values, the block has
+    /// [`Self::block`] words. Values of a second row that is not made are arbitrary.
     pub fn rows<R: Rule>(
         &self,
         rule: &R,
         packed: &[u32],
         input: &Map<'_>,
-        y: usize,
-        two: bool,
-        stream: &mut [i16],
-        block: &mut [u32],
+        Rows { y, two }: Rows,
+        Work { stream, block }: Work<'_>,
     ) -> Option<()> {
         let mut rows = [&[][..]; 5];
         let mut absent = 0u32;

@@ -7,6 +7,7 @@ mod attention;
 mod conv;
 mod elementwise;
 mod depthwise;
+mod depthwise_any;
 pub mod intrinsics;
 mod norm;
 mod pack;

@@ -1,6 +1,7 @@
 //! Depthwise convolution alone, or with a table and a 1x1 convolution behind it, two rows at a time.
 
-use super::depthwise::Depthwise3x3;
+use super::depthwise::{Depthwise3x3, Rows, Work};
+use super::depthwise_any::DepthwiseAny;
 use super::pack::{self, clamp};
 use super::pointwise::{GROUP, Placement, Pointwise, group_words};
 use crate::Map;
@@ -8,9 +9,74 @@ use crate::arch::{ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
 
+/// How a depthwise convolution is made.
+enum Layer {
+    Three(Depthwise3x3),
+    Any(DepthwiseAny),
+}
+
+impl Layer {
+    fn new(shape: &ConvShape) -> Option<Self> {
+        Depthwise3x3::new(shape).map(Self::Three).or_else(|| DepthwiseAny::new(shape).map(Self::Any))
+    }
+
+    fn outputs(&self) -> usize {
+        match self {
+            Self::Three(layer) => layer.outputs,
+            Self::Any(layer) => layer.outputs(),
+        }
+    }
+
+    fn column(&self) -> usize {
+        match self {
+            Self::Three(layer) => layer.column(),
+            Self::Any(layer) => layer.column(),
+        }
+    }
+
+    fn block(&self) -> usize {
+        match self {
+            Self::Three(layer) => layer.block(),
+            Self::Any(layer) => layer.block(),
+        }
+    }
+
+    fn stream(&self) -> usize {
+        self.outputs().saturating_mul(self.column())
+    }
+
+    fn words<R: Rule>(&self) -> usize {
+        match self {
+            Self::Three(layer) => layer.words::<R>(),
+            Self::Any(layer) => layer.words(),
+        }
+    }
+
+    fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
+        match self {
+            Self::Three(layer) => layer.pack(parameters, packed),
+            Self::Any(layer) => layer.pack(parameters, packed),
+        }
+    }
+
+    fn rows<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        rows: Rows,
+        work: Work<'_>,
+    ) -> Option<()> {
+        match self {
+            Self::Three(layer) => layer.rows(rule, packed, input, rows, work),
+            Self::Any(layer) => layer.rows(rule, packed, input, rows, work),
+        }
+    }
+}
+
 /// [`super::Arch::depthwise_words`].
 pub fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
-    Some(Depthwise3x3::new(shape)?.words::<R>())
+    Some(Layer::new(shape)?.words::<R>())
 }
 
 /// [`super::Arch::pack_depthwise`].
@@ -19,35 +85,45 @@ pub fn pack_depthwise<R: Rule>(
     parameters: &Parameters<'_, R>,
     packed: &mut [u32],
 ) -> Option<()> {
-    Depthwise3x3::new(shape)?.pack(parameters, packed)
+    Layer::new(shape)?.pack(parameters, packed)
 }
 
 /// [`super::Arch::depthwise_scratch`] and [`super::Arch::separable_scratch`].
 pub fn depthwise_scratch(shape: &ConvShape) -> usize {
-    Depthwise3x3::new(shape).map_or(0, |layer| layer.outputs * layer.column() * 2 + layer.block() * 4 + SPARE)
+    Layer::new(shape).map_or(0, |layer| {
+        layer.stream().saturating_mul(2).saturating_add(layer.block().saturating_mul(4)).saturating_add(SPARE)
+    })
 }
 
-/// Makes two rows at a time in the stream, or one at the end; `then` takes them from there to as many rows of the output.
-fn rows<R: Rule>(
-    layer: &Depthwise3x3,
-    rule: &R,
-    packed: &[u32],
-    input: &Map<'_>,
-    mut y: usize,
-    row_length: usize,
-    output: &mut [i8],
-    scratch: &mut [i8],
-    mut then: impl FnMut(&mut [i16], bool, &mut [i8]) -> Option<()>,
-) -> Option<()> {
-    let (block, rest) = take::<u32>(align(scratch)?, layer.block())?;
-    let (stream, _) = take::<i16>(rest, layer.outputs * layer.column())?;
-    for output in output.chunks_mut(row_length.checked_mul(2).filter(|&length| length > 0)?) {
-        let two = output.len() > row_length;
-        layer.rows(rule, packed, input, y, two, stream, block)?;
-        then(stream, two, output)?;
-        y = y.checked_add(2)?;
+/// A depthwise convolution and its parameters.
+struct Depthwise<'a, R: Rule> {
+    layer: &'a Layer,
+    rule: &'a R,
+    packed: &'a [u32],
+}
+
+impl<R: Rule> Depthwise<'_, R> {
+    /// Makes two rows at a time in the stream, or one at the end; `then` takes them from there to as many rows of the output.
+    fn rows(
+        &self,
+        input: &Map<'_>,
+        mut y: usize,
+        row_length: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+        mut then: impl FnMut(&mut [i16], bool, &mut [i8]) -> Option<()>,
+    ) -> Option<()> {
+        let (block, rest) = take::<u32>(align(scratch)?, self.layer.block())?;
+        let (stream, _) = take::<i16>(rest, self.layer.stream())?;
+        for output in output.chunks_mut(row_length.checked_mul(2).filter(|&length| length > 0)?) {
+            let two = output.len() > row_length;
+            let work = Work { stream: &mut *stream, block: &mut *block };
+            self.layer.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
+            then(stream, two, output)?;
+            y = y.checked_add(2)?;
+        }
+        Some(())
     }
-    Some(())
 }
 
 /// [`super::Arch::depthwise`].
@@ -60,12 +136,14 @@ pub fn depthwise<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Depthwise3x3::new(shape)?;
+    let layer = Layer::new(shape)?;
     let channels = shape.output[2];
     let row_length = channels.checked_mul(shape.output[1])?;
-    rows(&layer, rule, packed, input, y, row_length, output, scratch, |stream, _, output| {
+    let columns = layer.column();
+    let depthwise = Depthwise { layer: &layer, rule, packed };
+    depthwise.rows(input, y, row_length, output, scratch, |stream, _, output| {
         for (pixel, row) in output.chunks_exact_mut(row_length).enumerate() {
-            for (values, row) in stream.chunks_exact(layer.column()).zip(row.chunks_exact_mut(channels)) {
+            for (values, row) in stream.chunks_exact(columns).zip(row.chunks_exact_mut(channels)) {
                 for (values, row) in values.chunks_exact(4).zip(row.chunks_mut(2)) {
                     for (value, &from) in row.iter_mut().zip(values.get(pixel * 2..)?) {
                         *value = from as i8;
@@ -80,7 +158,7 @@ pub fn depthwise<R: Rule>(
 
 /// [`super::Arch::separable_words`].
 pub fn words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
-    let layer = Depthwise3x3::new(&shape.depthwise)?;
+    let layer = Layer::new(&shape.depthwise)?;
     let groups = shape.outputs.div_ceil(GROUP).checked_mul(group_words::<R>(layer.column() / 4))?;
     layer.words::<R>().checked_add(groups)
 }
@@ -91,7 +169,7 @@ pub fn pack<R: Rule>(
     [depthwise, pointwise]: [&Parameters<'_, R>; 2],
     packed: &mut [u32],
 ) -> Option<()> {
-    let layer = Depthwise3x3::new(&shape.depthwise)?;
+    let layer = Layer::new(&shape.depthwise)?;
     let channels = shape.depthwise.output[2];
     let (first, second) = packed.split_at_mut_checked(layer.words::<R>())?;
     layer.pack(depthwise, first)?;
@@ -109,18 +187,20 @@ pub fn separable<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Depthwise3x3::new(&shape.depthwise)?;
+    let layer = Layer::new(&shape.depthwise)?;
     let (first, second) = packed.split_at_checked(layer.words::<R>())?;
     let outputs = shape.outputs;
-    let row_length = outputs.checked_mul(layer.outputs)?;
+    let row_length = outputs.checked_mul(layer.outputs())?;
     let pointwise = Pointwise { rule: &rules.pointwise, weights: second, steps: layer.column() / 4, outputs };
-    rows(&layer, &rules.depthwise, first, input, y, row_length, output, scratch, |stream, two, output| {
+    let columns = layer.column();
+    let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first };
+    depthwise.rows(input, y, row_length, output, scratch, |stream, two, output| {
         middle(rules, stream);
         let placement = Placement { start: 0, second: row_length, step: outputs };
         if two {
-            pointwise.pairs(stream, layer.column(), layer.outputs, output, placement)?;
+            pointwise.pairs(stream, columns, layer.outputs(), output, placement)?;
         } else {
-            pointwise.singles(stream, layer.column(), layer.outputs, output, placement)?;
+            pointwise.singles(stream, columns, layer.outputs(), output, placement)?;
         }
         clamp(&rules.pointwise, output);
         Some(())
