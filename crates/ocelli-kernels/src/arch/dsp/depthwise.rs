@@ -7,7 +7,7 @@ use crate::arch::{ConvShape, Parameters};
 use crate::requantize::Rule;
 
 #[cfg(ocelli_dsp)]
-core::arch::global_asm!(include_str!("depthwise.s"), options(raw));
+core::arch::global_asm!(instruction_set!(), include_str!("depthwise.s"), options(raw));
 
 /// Bytes of the stream from a column to the next are kept in half a word.
 const MAX_CHANNELS: usize = 0xffff / 4;

@@ -40,7 +40,7 @@ macro_rules! instructions {
                 let result: $result;
                 // SAFETY: one instruction of the DSP extension, which the target has; it only reads and writes the given registers.
                 unsafe {
-                    asm!($template, out = lateout(reg) result, $($argument = in(reg) $argument),+, options(pure, nomem, nostack));
+                    asm!(instruction_set!(), $template, out = lateout(reg) result, $($argument = in(reg) $argument),+, options(pure, nomem, nostack));
                 }
                 result
             }
@@ -126,7 +126,7 @@ pub fn max16(a: u32, b: u32) -> u32 {
         let result: u32;
         // SAFETY: two instructions of the DSP extension, which the target has; they only read and write the given registers and the flags.
         unsafe {
-            asm!("ssub16 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
+            asm!(instruction_set!(), "ssub16 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
                 options(pure, nomem, nostack));
         }
         result
@@ -146,7 +146,7 @@ pub fn max8(a: u32, b: u32) -> u32 {
         let result: u32;
         // SAFETY: two instructions of the DSP extension, which the target has; they only read and write the given registers and the flags.
         unsafe {
-            asm!("ssub8 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
+            asm!(instruction_set!(), "ssub8 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
                 options(pure, nomem, nostack));
         }
         result
@@ -166,7 +166,7 @@ pub fn min8(a: u32, b: u32) -> u32 {
         let result: u32;
         // SAFETY: two instructions of the DSP extension, which the target has; they only read and write the given registers and the flags.
         unsafe {
-            asm!("ssub8 {out}, {a}, {b}", "sel {out}, {b}, {a}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
+            asm!(instruction_set!(), "ssub8 {out}, {a}, {b}", "sel {out}, {b}, {a}", out = out(reg) result, a = in(reg) a, b = in(reg) b,
                 options(pure, nomem, nostack));
         }
         result
@@ -219,7 +219,7 @@ macro_rules! with_constants {
                 let result: $result;
                 // SAFETY: one instruction of the DSP extension, which the target has; it only reads and writes the given registers.
                 unsafe {
-                    asm!($template, out = lateout(reg) result, $argument = in(reg) $argument, $($constant = const $constant),+,
+                    asm!(instruction_set!(), $template, out = lateout(reg) result, $argument = in(reg) $argument, $($constant = const $constant),+,
                         options(pure, nomem, nostack));
                 }
                 result

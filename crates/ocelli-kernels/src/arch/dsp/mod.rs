@@ -3,18 +3,33 @@
 //! Convolutions work on a *stream*: int16 values of two pixels side by side, `[pixel pair][step][2 pixels][2 values]`, so that one load feeds
 //! two pixels, and on *paired weights*: 16-bit lanes `256 * b + a` hold the weights of two output channels.
 
+/// What assembly begins with: compilers for Armv8-M leave the DSP extension out, and the assembler does not know it by a name of its own.
+#[cfg(ocelli_helium)]
+macro_rules! instruction_set {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+/// What assembly begins with: compilers for Armv7E-M have all instructions.
+#[cfg(all(ocelli_dsp, not(ocelli_helium)))]
+macro_rules! instruction_set {
+    () => {
+        ".thumb"
+    };
+}
+
 mod attention;
 mod conv;
-mod elementwise;
 mod depthwise;
 mod depthwise_any;
+mod elementwise;
 pub mod intrinsics;
 mod norm;
 mod pack;
 mod pointwise;
 mod pool;
-mod tflite;
 mod separable;
+mod tflite;
 mod widen;
 mod words;
 
@@ -63,21 +78,6 @@ impl Arch for Dsp {
         conv::conv(shape, rule, packed, input, y, output, scratch)
     }
 
-    fn add(add: &Add, data: &mut [i8], other: &[i8]) -> Option<()> {
-        elementwise::add(add, data, other)
-    }
-
-    fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
-        elementwise::add_tflite(add, data, other)
-    }
-
-    fn attention_scratch(key_tokens: usize, key_head_dimension: usize, value_head_dimension: usize) -> usize {
-        attention::scratch(key_tokens, key_head_dimension, value_head_dimension)
-    }
-
-    fn attention(
-        attention: &Attention<'_>,
-        maps: [&Map<'_>; 3],
     fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
         separable::depthwise_words::<R>(shape)
     }
@@ -99,6 +99,56 @@ impl Arch for Dsp {
         rule: &R,
         packed: &[u32],
         input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        separable::depthwise(shape, rule, packed, input, y, output, scratch)
+    }
+
+    fn separable_words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
+        separable::words::<R>(shape)
+    }
+
+    fn pack_separable<R: Rule>(
+        shape: &SeparableShape,
+        parameters: [&Parameters<'_, R>; 2],
+        packed: &mut [u32],
+    ) -> Option<()> {
+        separable::pack(shape, parameters, packed)
+    }
+
+    fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {
+        separable::depthwise_scratch(&shape.depthwise)
+    }
+
+    fn separable<R: Rule>(
+        shape: &SeparableShape,
+        rules: &SeparableRules<'_, R>,
+        packed: &[u32],
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        separable::separable(shape, rules, packed, input, y, output, scratch)
+    }
+
+    fn add(add: &Add, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add(add, data, other)
+    }
+
+    fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::add_tflite(add, data, other)
+    }
+
+    fn attention_scratch(key_tokens: usize, key_head_dimension: usize, value_head_dimension: usize) -> usize {
+        attention::scratch(key_tokens, key_head_dimension, value_head_dimension)
+    }
+
+    fn attention(
+        attention: &Attention<'_>,
+        maps: [&Map<'_>; 3],
         y: usize,
         output: &mut [i8],
         scratch: &mut [i8],
@@ -134,34 +184,5 @@ impl Arch for Dsp {
 
     fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
         pool::mean_tflite(input, output, rule, channel)
-        separable::depthwise(shape, rule, packed, input, y, output, scratch)
-    }
-
-    fn separable_words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
-        separable::words::<R>(shape)
-    }
-
-    fn pack_separable<R: Rule>(
-        shape: &SeparableShape,
-        parameters: [&Parameters<'_, R>; 2],
-        packed: &mut [u32],
-    ) -> Option<()> {
-        separable::pack(shape, parameters, packed)
-    }
-
-    fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {
-        separable::depthwise_scratch(&shape.depthwise)
-    }
-
-    fn separable<R: Rule>(
-        shape: &SeparableShape,
-        rules: &SeparableRules<'_, R>,
-        packed: &[u32],
-        input: &Map<'_>,
-        y: usize,
-        output: &mut [i8],
-        scratch: &mut [i8],
-    ) -> Option<()> {
-        separable::separable(shape, rules, packed, input, y, output, scratch)
     }
 }

@@ -10,7 +10,7 @@ pub const GROUP: usize = 4;
 const SHALLOW: usize = 17;
 
 #[cfg(ocelli_dsp)]
-core::arch::global_asm!(include_str!("pointwise.s"), options(raw));
+core::arch::global_asm!(instruction_set!(), include_str!("pointwise.s"), options(raw));
 
 /// Words of a group's parameters for `steps` steps of two values.
 pub const fn group_words<R: Rule>(steps: usize) -> usize {

@@ -6,7 +6,7 @@
 use core::marker::PhantomData;
 
 #[cfg(ocelli_dsp)]
-core::arch::global_asm!(include_str!("widen.s"), options(raw));
+core::arch::global_asm!(instruction_set!(), include_str!("widen.s"), options(raw));
 
 /// Rows of a window at most.
 pub const MAX_ROWS: usize = 16;

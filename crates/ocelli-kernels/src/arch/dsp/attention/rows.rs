@@ -16,7 +16,7 @@ use super::super::words::store;
 use super::super::words::{load, store_partial};
 
 #[cfg(ocelli_dsp)]
-core::arch::global_asm!(include_str!("attention.s"), options(raw));
+core::arch::global_asm!(instruction_set!(), include_str!("attention.s"), options(raw));
 
 #[cfg(ocelli_dsp)]
 unsafe extern "C" {
