@@ -2,7 +2,7 @@
 
 use core::num::NonZero;
 
-use super::pixels::Windows;
+use super::pixels::{Cursor, Windows};
 use super::stream::{self, Stream, padded};
 use super::{Core, requantize};
 use crate::Map;
@@ -70,35 +70,29 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
     let kernel_rows = usize::from(shape.window.kernel[0]);
     let patch = if is_pointwise(shape) { 0 } else { depth };
     let (patches, _) = take::<i8>(rest, patch.checked_mul(4)?)?;
-    let run = NonZero::new(depth.checked_div(kernel_rows)?)?;
+    let run = depth.checked_div(kernel_rows)?.checked_mul(2)?.max(1);
 
-    let mut place = [y, 0];
+    let mut cursor = Cursor::new(shape, y)?;
     for group in output.chunks_mut(channels.checked_mul(NonZero::new(4)?)?.get()) {
         let mut at = [0; 4];
-        let mut seen = [windows.seen(place)?; 4];
-        for (pixel, seen) in seen.iter_mut().enumerate() {
-            let start = pixel * channels.get();
+        let (first, rest) = patches.split_at_mut_checked(patch)?;
+        let (second, rest) = rest.split_at_mut_checked(patch)?;
+        let (third, fourth) = rest.split_at_mut_checked(patch)?;
+        let mut pixels = [windows.next(&mut cursor, first)?; 4];
+        let mut sources = [&*first; 4];
+        let others = pixels.iter_mut().zip(&mut sources).zip(&mut at).skip(1).zip([second, third, fourth]);
+        let mut start = channels.get();
+        for (((pixel, source), at), patch) in others {
             // Pixels that a last group lacks are its first one again.
             if start < group.len() {
-                if let Some(at) = at.get_mut(pixel) {
-                    *at = start;
-                }
-                *seen = windows.seen(place)?;
-                place = if place[1] + 1 < width.get() { [place[0], place[1] + 1] } else { [place[0] + 1, 0] };
+                *pixel = windows.next(&mut cursor, patch)?;
+                *source = patch;
+                *at = start;
+                start += channels.get();
             }
-            windows.prepare(seen, patches.get_mut(pixel * patch..)?.get_mut(..patch)?)?;
         }
-        let patch = |pixel: usize| patches.get(pixel * patch..)?.get(..patch);
-        let patches = [patch(0)?, patch(1)?, patch(2)?, patch(3)?];
-        let [a, b, c, d] = &seen;
-        for (tap_y, x) in x.chunks_exact_mut(run.get().checked_mul(2)?.max(1)).enumerate().take(kernel_rows) {
-            let sources = [
-                windows.run(a, patches[0], tap_y)?,
-                windows.run(b, patches[1], tap_y)?,
-                windows.run(c, patches[2], tap_y)?,
-                windows.run(d, patches[3], tap_y)?,
-            ];
-            C::widen(sources, x)?;
+        for (tap_y, x) in x.chunks_exact_mut(run).enumerate().take(kernel_rows) {
+            C::widen(windows.runs(&pixels, sources, tap_y)?, x)?;
         }
         C::pointwise(&stream, x, group, at)?;
     }

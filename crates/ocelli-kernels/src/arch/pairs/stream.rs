@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    #[inline]
+    #[inline(always)]
     fn jump<C: Core>(&mut self, first: bool, tflite: bool) -> Option<Jump> {
         let code = match *self.take(C::JUMP)? {
             [low] => i16::from(low.cast_signed()),
