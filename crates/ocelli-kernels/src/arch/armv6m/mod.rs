@@ -24,11 +24,23 @@ const AFTER_STEPS: i16 = 13;
 /// From the base of jumps into the steps to the exit.
 const EXIT: i16 = -21;
 
+static LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut steps = 1;
+    while steps <= 12 {
+        let code = -AFTER_STEPS - STEP * steps;
+        lengths[(code & 0xff) as usize] = steps as u8;
+        steps += 1;
+    }
+    lengths
+};
+
 // Jumps are half distances from the program counter's value, 4 bytes after the instruction that adds to it; `pointwise.s` has the layout.
 impl Core for Armv6m {
     const STEP: usize = 1;
     const STEPS: usize = 12;
     const JUMP: usize = 1;
+    const LENGTHS: &'static [u8; 256] = &LENGTHS;
     const TRAILERS: [usize; 2] = [3, 5];
 
     #[inline]

@@ -23,11 +23,23 @@ const AFTER_STEPS: i16 = 28;
 /// From the base of jumps after a block to the requantization of a channel, under `Q32` and `TfLite`.
 const LEAVE: [i16; 2] = [-338, -386];
 
+static LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut steps = 1;
+    while steps <= 8 {
+        let code = -AFTER_STEPS - STEP * steps;
+        lengths[(code & 0xff) as usize] = steps as u8 * 2;
+        steps += 1;
+    }
+    lengths
+};
+
 // Jumps are distances from the program counter's value, 4 bytes after the instruction that adds to it; `pointwise.s` has the layout.
 impl Core for Armv7m {
     const STEP: usize = 2;
     const STEPS: usize = 8;
     const JUMP: usize = 2;
+    const LENGTHS: &'static [u8; 256] = &LENGTHS;
     const TRAILERS: [usize; 2] = [1, 3];
 
     #[inline]

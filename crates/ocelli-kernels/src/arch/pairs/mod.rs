@@ -38,6 +38,9 @@ pub(super) trait Core: Sized {
     /// Words of requantization a channel, under `Q32` and `TfLite`.
     const TRAILERS: [usize; 2];
 
+    /// Weights of the block that a jump after a block enters, by the jump's first byte; 0 where it is no such jump.
+    const LENGTHS: &'static [u8; 256];
+
     /// The bytes that jump, at a channel's start or after a block.
     fn encode(jump: Jump, first: bool, tflite: bool) -> i16;
 

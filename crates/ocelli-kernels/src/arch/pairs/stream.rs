@@ -176,6 +176,27 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl Reader<'_> {
+    /// Skips blocks that follow the first one of a channel, and gives their weights.
+    #[inline]
+    fn blocks<C: Core>(&mut self) -> Option<usize> {
+        let mut bytes = self.bytes;
+        let mut weights = 0usize;
+        while let Some((jump, rest)) = bytes.split_at_checked(C::JUMP) {
+            let index = jump.first().copied()?;
+            let length = usize::from(C::LENGTHS[usize::from(index)]);
+            // The other byte of a jump to steps is its sign.
+            if length == 0 || jump.get(1).is_some_and(|&sign| sign != 0xff) {
+                break;
+            }
+            weights = weights.wrapping_add(length);
+            bytes = rest.get(length..)?;
+        }
+        self.bytes = bytes;
+        Some(weights)
+    }
+}
+
 impl<'a, C: Core> Stream<'a, C> {
     /// Checks that `packed` starts with a stream of `channels` channels of `depth` weights, so that kernels may follow it blindly.
     pub fn new(packed: &'a [u32], depth: usize, channels: usize, tflite: bool) -> Option<Self> {
@@ -185,23 +206,24 @@ impl<'a, C: Core> Stream<'a, C> {
         let trailer = C::TRAILERS[usize::from(tflite)] * 4;
         for _ in 0..channels {
             reader.take(8)?;
-            let (mut left, mut first) = (depth, true);
-            loop {
-                match reader.jump::<C>(first, tflite)? {
+            let mut jump = reader.jump::<C>(true, tflite)?;
+            // Not more than there are bytes, so this does not wrap.
+            let mut weights = 0usize;
+            let padding = loop {
+                match jump {
                     Jump::Steps(steps) => {
-                        left = left.checked_sub(steps * C::STEP)?;
+                        weights = weights.wrapping_add(steps * C::STEP);
                         reader.take(steps * C::STEP)?;
                     }
-                    Jump::Leave(padding) => {
-                        reader.take(padding)?;
-                        break;
-                    }
+                    Jump::Leave(padding) => break padding,
                     Jump::Exit => return None,
                 }
-                first = false;
-            }
+                weights = weights.wrapping_add(reader.blocks::<C>()?);
+                jump = reader.jump::<C>(false, tflite)?;
+            };
+            reader.take(padding)?;
             // Words of the stream are read as such.
-            if left != 0 || !reader.bytes.len().is_multiple_of(4) {
+            if weights != depth || !reader.bytes.len().is_multiple_of(4) {
                 return None;
             }
             reader.take(trailer)?;
