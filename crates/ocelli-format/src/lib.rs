@@ -12,6 +12,7 @@ mod header;
 mod macs;
 mod model;
 pub mod operator;
+mod reach;
 mod step;
 mod tensor;
 #[cfg(feature = "alloc")]
@@ -21,6 +22,7 @@ pub use error::ModelError;
 pub use header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 pub use model::{Aligned, IncludedModel, Model, Preprocessing, SelfTest};
 pub use operator::Operator;
+pub use reach::Reach;
 pub use step::{Step, Steps};
 pub use tensor::TensorInfo;
 #[cfg(feature = "alloc")]

@@ -41,11 +41,19 @@ impl<'m> Step<'m> {
     /// The flag of a step through whose output alone later steps of its stage see what the steps before it make: where it made nothing new,
     /// neither can they.
     pub const ALONE: u8 = 2;
+    /// The flag of a step that makes as many rows at once as the target's kernels like best, or else waits.
+    pub const TOGETHER: u8 = 4;
 
     /// The operator's parameters; `None` where the step has another length than they take.
     #[inline]
     pub fn record<T: FromBytes + KnownLayout + Immutable>(&self) -> Option<&'m T> {
         T::ref_from_bytes(self.record).ok()
+    }
+
+    /// What the operator's parameters start with.
+    #[inline]
+    pub(crate) fn record_start<T: FromBytes + KnownLayout + Immutable>(&self) -> Option<&'m T> {
+        T::ref_from_prefix(self.record).ok().map(|(start, _)| start)
     }
 
     /// The step at the start of `bytes` and the bytes after it.

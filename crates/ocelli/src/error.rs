@@ -71,6 +71,27 @@ pub enum RunError {
         /// Values given.
         found: usize,
     },
+    /// A row of the input has not the model's length.
+    RowLength {
+        /// Values, or bytes of pixels, a row.
+        expected: usize,
+        /// Those given.
+        found: usize,
+    },
+    /// A row came after the last of the frame.
+    TooManyRows {
+        /// Rows of a frame.
+        expected: usize,
+    },
+    /// The output was asked for before all rows came.
+    MissingRows {
+        /// Rows of a frame.
+        expected: usize,
+        /// Rows that came.
+        found: usize,
+    },
+    /// The model does not say what its input is made of pixels, or takes pixels of other channels.
+    NoPreprocessing,
     /// A step could not run. This does not happen with a model that [`Engine::new`](crate::Engine::new) took.
     Step {
         /// Its index.
@@ -84,6 +105,19 @@ impl fmt::Display for RunError {
             Self::InputLength { expected, found } => {
                 write!(formatter, "the model takes {expected} input values, {found} were given")
             }
+            Self::RowLength { expected, found } => {
+                write!(formatter, "a row of the input has {expected} values, {found} were given")
+            }
+            Self::TooManyRows { expected } => {
+                write!(formatter, "a frame has {expected} rows, which all came; `finish` it before the next")
+            }
+            Self::MissingRows { expected, found } => {
+                write!(formatter, "a frame has {expected} rows, {found} came; `push_row` the others")
+            }
+            Self::NoPreprocessing => write!(
+                formatter,
+                "the model does not say how to make its input of such pixels; give it int8 rows, or quantize it with calibration images"
+            ),
             Self::Step { step } => write!(formatter, "step {step} could not run"),
         }
     }

@@ -31,12 +31,16 @@ mod engine;
 mod error;
 mod memory;
 mod output;
+mod pixels;
+mod stage;
 mod steps;
 
 pub use engine::Engine;
 pub use error::{EngineError, RunError};
 pub use ocelli_format::{
-    ALIGNMENT, Aligned, IncludedModel, Model, ModelError, Numerics, Operator, Preprocessing, SelfTest, Step,
-    Target, TensorInfo, include_model, operator, test_bytes,
+    ALIGNMENT, Aligned, Feed, IncludedModel, Model, ModelError, Numerics, Operator, Preprocessing, SelfTest,
+    Step, Target, TensorInfo, include_model, operator, test_bytes,
 };
 pub use output::{Class, Output};
+pub use pixels::PixelFormat;
+pub use steps::rows_at_once;

@@ -108,7 +108,7 @@ impl Inputs<'_, '_> {
         for &(start, part) in &self.parts {
             let end = start.checked_add(part.len())?.min(range.end);
             let first = start.max(range.start);
-            let Some(part) = part.get(first.checked_sub(start)?..end.checked_sub(start)?) else {
+            let Some(part) = part.get(first.wrapping_sub(start)..end.saturating_sub(start)) else {
                 continue;
             };
             if first == range.start {
@@ -122,7 +122,7 @@ impl Inputs<'_, '_> {
 }
 
 /// Where rows of a tensor lie; `None` unless they lie together.
-fn place(tensor: &TensorInfo, rows: &Range<usize>) -> Option<Range<usize>> {
+pub(crate) fn place(tensor: &TensorInfo, rows: &Range<usize>) -> Option<Range<usize>> {
     let slots = usize::from(tensor.slots);
     let mut slot = rows.start;
     if slot >= slots {

@@ -54,10 +54,12 @@ pub(super) fn report(
             let mut arena = vec![0; model.arena_bytes()];
             let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).map_err(PackError::from)?;
             let mut sums = vec![Sums::default(); steps.len()];
-            engine.run_observed(&input, |step, _, values| {
+            engine.run_observed(&input, |step, _, row, values| {
                 let output = graph.nodes[steps[step]].output;
-                if let Some(real) = real[prepared.source[output.0].0].as_deref() {
-                    sums[step] = compare(graph, output, factors[output.0].as_deref(), values, real);
+                let real = real[prepared.source[output.0].0].as_deref();
+                if let Some(real) = real.and_then(|real| real.get(row * values.len()..)) {
+                    let of_row = compare(graph, output, factors[output.0].as_deref(), values, real);
+                    sums[step] = sums[step].plus(&of_row);
                 }
             })?;
             Ok(sums)
@@ -103,7 +105,7 @@ fn compare(
     let (scale, zero_point) = (f64::from(quantization.scale), f64::from(quantization.zero_point));
     let ends = [-128.5, 127.5].map(|end| scale * (end - zero_point));
     let channels = graph.tensor(id).shape.channels;
-    let mut sums = Sums { values: real.len() as u64, ..Sums::default() };
+    let mut sums = Sums { values: values.len() as u64, ..Sums::default() };
     for (index, (&value, &real)) in values.iter().zip(real).enumerate() {
         let factor = factors.map_or(1.0, |factors| factors[index % channels]);
         let real = f64::from(real);

@@ -119,6 +119,8 @@ pub(crate) struct AddQ32<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for AddQ32<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &AddQ32Record = step.record().ok_or(PARAMETERS)?;
         let &AddQ32Record { multipliers, bias, shift } = record;
@@ -141,6 +143,8 @@ pub(crate) struct AddTfLite<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for AddTfLite<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let pair = Pair::bind(model, step)?;
         let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(PARAMETERS)?;
@@ -161,6 +165,8 @@ pub(crate) struct MulQ32<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for MulQ32<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let record: &MulQ32Record = step.record().ok_or(PARAMETERS)?;
         Ok(Self { arch: PhantomData, pair: Pair::bind(model, step)?, channel: &record.channel })
@@ -180,6 +186,8 @@ pub(crate) struct MulTfLite<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for MulTfLite<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         Ok(Self {
             arch: PhantomData,
@@ -205,6 +213,8 @@ macro_rules! prelu {
         }
 
         impl<'m> Bound<'m> for $name<'m> {
+            const IN_PLACE: bool = true;
+
             fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
                 let ([input], output) = in_place::<1>(model, step)?;
                 let record: &'m $record = step.record().ok_or(PARAMETERS)?;
@@ -237,6 +247,8 @@ pub(crate) struct Table<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for Table<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
@@ -259,6 +271,8 @@ pub(crate) struct ChannelTables<'m> {
 }
 
 impl<'m> Bound<'m> for ChannelTables<'m> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &ChannelTablesRecord = step.record().ok_or(PARAMETERS)?;

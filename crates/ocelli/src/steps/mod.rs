@@ -6,6 +6,7 @@ mod elementwise;
 mod layout;
 mod matmul;
 mod norm;
+mod overlaps;
 mod packed;
 mod pool;
 mod scratch;
@@ -28,6 +29,9 @@ const PARAMETERS: &str = "its parameters have another length than its operator t
 pub(crate) trait Bound<'m>: Sized {
     /// Whether it makes all rows of its output at once.
     const WHOLE: bool = false;
+
+    /// Whether its output may lie where its first input lies.
+    const IN_PLACE: bool = false;
 
     /// Checks the step; the error says what does not fit.
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str>;
@@ -52,6 +56,14 @@ pub(crate) enum Refusal {
     Operator,
     /// It does not fit together.
     Problem(&'static str),
+}
+
+/// Rows that a target's kernels like to make at once.
+pub fn rows_at_once(target: Target) -> usize {
+    match target {
+        Target::Dsp => Dsp::ROWS,
+        _ => Portable::ROWS,
+    }
 }
 
 /// Checks or runs a step with the kernels of the model's target. Only what `OPERATORS` names is linked.
@@ -129,7 +141,15 @@ fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
 fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) -> Result<(), &'static str> {
     let bound = B::bind(model, step)?;
     match action {
-        Action::Check => Ok(()),
+        Action::Check => {
+            let output = memory::output(model, step)?;
+            if B::WHOLE && output.counter != TensorInfo::COMPLETE {
+                return Err(
+                    "its operator makes all rows at once, but it is in a stage that makes row by row",
+                );
+            }
+            overlaps::check(model, step, B::IN_PLACE)
+        }
         Action::Rows(arena, rows) => make(&bound, model, step, arena, rows).ok_or("it could not run"),
     }
 }
@@ -190,9 +210,6 @@ fn one_to_one<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<[&'m TensorInfo;
         return Err("it takes one input");
     }
     let (input, output) = (memory::input(model, step, 0)?, memory::output(model, step)?);
-    if memory::overlap(input, output) {
-        return Err("input and output overlap");
-    }
     Ok([input, output])
 }
 
@@ -208,10 +225,6 @@ fn in_place<'m, const INPUTS: usize>(
     let mut inputs = [output; INPUTS];
     for (index, input) in inputs.iter_mut().enumerate() {
         *input = memory::input(model, step, index)?;
-        let same_place = index == 0 && input.constant == 0 && input.offset == output.offset;
-        if memory::overlap(input, output) && !same_place {
-            return Err("input and output overlap");
-        }
         if index == 0 && input.len() != output.len() {
             return Err("input and output have different sizes");
         }

@@ -20,6 +20,8 @@ pub(crate) struct NormQ32<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for NormQ32<'m, A> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &NormQ32Record = step.record().ok_or(PARAMETERS)?;

@@ -13,28 +13,16 @@ pub(super) struct WithScratch<'m, const INPUTS: usize> {
 }
 
 impl<'m, const INPUTS: usize> WithScratch<'m, INPUTS> {
-    /// Checks that nothing overlaps what is written.
+    /// The tensors of a step.
     pub fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         if step.inputs.len() != INPUTS.wrapping_add(1) {
             return Err("it has another number of inputs than its operator takes");
         }
         let output = memory::output(model, step)?;
         let scratch = memory::input(model, step, INPUTS)?;
-        if scratch.constant != 0 {
-            return Err("its scratch is a constant");
-        }
         let mut inputs = [output; INPUTS];
         for (index, input) in inputs.iter_mut().enumerate() {
             *input = memory::input(model, step, index)?;
-            if memory::overlap(input, scratch) {
-                return Err("its scratch overlaps another tensor");
-            }
-            if memory::overlap(input, output) {
-                return Err("input and output overlap");
-            }
-        }
-        if memory::overlap(scratch, output) {
-            return Err("its scratch overlaps another tensor");
         }
         Ok(Self { inputs, scratch, output })
     }

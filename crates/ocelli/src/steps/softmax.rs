@@ -16,6 +16,8 @@ pub(crate) struct SoftmaxQ32<'m> {
 }
 
 impl<'m> Bound<'m> for SoftmaxQ32<'m> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
@@ -38,6 +40,8 @@ pub(crate) struct SoftmaxTfLite<'m> {
 }
 
 impl<'m> Bound<'m> for SoftmaxTfLite<'m> {
+    const IN_PLACE: bool = true;
+
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
         let ([input], output) = in_place::<1>(model, step)?;
         let &SoftmaxTfLiteRecord { multiplier, shift, smallest_difference } =

@@ -231,27 +231,27 @@ fn scratch_that_overlaps_is_refused() {
     for case in 0..4 {
         let mut network = Network::default();
         let map = network.tensor([1, 1, 64], 1.0, 0);
-        let other = network.tensor([1, 1, 64], 1.0, 0);
         let output = network.tensor([1, 1, 64], 1.0, 0);
-        let constant = network.constant([1, 1, 64], 1.0, 0, &[0; 64]);
+        let other = network.tensor([1, 1, 64], 1.0, 0);
+        let constant = network.constant([1, 1, 200], 1.0, 0, &[0; 200]);
         let place = scratch(&mut network, 1000);
         let mut tensors = [map, other, other, place];
         let expected = match case {
             0 => {
-                tensors[3] = output;
-                "its scratch overlaps another tensor"
+                tensors[3] = network.at([1, 1, 200], 127);
+                "its scratch is a constant or overlaps the output"
             }
             1 => {
-                tensors[3] = other;
-                "its scratch overlaps another tensor"
+                tensors[3] = network.at([1, 1, 200], 191);
+                "it writes over what it reads"
             }
             2 => {
                 tensors[3] = constant;
-                "its scratch is a constant"
+                "its scratch is a constant or overlaps the output"
             }
             _ => {
                 tensors[2] = output;
-                "input and output overlap"
+                "it writes over what it reads"
             }
         };
         let record = attention(&mut network, 1);

@@ -28,6 +28,11 @@ impl Network {
         self.add(TensorInfo { scale, zero_point, ..of })
     }
 
+    /// A tensor at an offset of the arena, which is not made larger.
+    pub fn at(&mut self, shape: Shape, offset: u32) -> u16 {
+        self.add(info(shape, 1.0, 0, offset))
+    }
+
     /// A constant.
     pub fn constant(&mut self, shape: Shape, scale: f32, zero_point: i8, values: &[i8]) -> u16 {
         let offset = self.writer.weights(values);

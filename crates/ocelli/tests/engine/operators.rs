@@ -362,13 +362,13 @@ fn tensors_that_overlap_are_refused() {
         input,
         &TransposeRecord { order: [1, 0, 2], reserved: 0 },
     );
-    assert_eq!(refused(&network, input, input), "input and output overlap");
+    assert_eq!(refused(&network, input, input), "it writes over what it reads");
 
     let mut network = Network::default();
     let input = network.tensor([2, 2, 3], 1.0, 0);
     let output = network.in_place(input, 1.0, 0);
     network.writer.step(Operator::MulQ32, &[input, input], output, &MulQ32Record { channel: QUARTER_Q32 });
-    assert_eq!(refused(&network, input, output), "input and output overlap");
+    assert_eq!(refused(&network, input, output), "it writes over what it reads");
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Which rows of its inputs a step's rows are made from.
+
+use core::ops::Range;
+
+use ocelli_kernels::Window;
+
+use crate::operator::{ConcatRecord, NormQ32Record, Operator, PadRecord, SliceRecord};
+use crate::{Step, TensorInfo};
+
+/// The rows of an input that a row of the output is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those under a window.
+    Window {
+        /// Taps.
+        kernel: u16,
+        /// Step between outputs.
+        stride: u16,
+        /// Distance between taps.
+        dilation: u16,
+        /// Rows above the map.
+        padding: u16,
+    },
+    /// One row: that of the output, and so many rows further down.
+    Row(i32),
+    /// All rows.
+    All,
+    /// None: the input is memory to work in.
+    Scratch,
+}
+
+impl Reach {
+    /// The reach of a window.
+    #[inline]
+    pub fn window(window: &Window) -> Self {
+        let ([kernel, _], [stride, _]) = (window.kernel, window.stride);
+        let ([dilation, _], [padding, _]) = (window.dilation, window.padding);
+        Self::Window { kernel, stride, dilation, padding }
+    }
+
+    /// The rows of an input of `height` rows that these rows of the output are made from; they may be none.
+    #[inline]
+    pub fn rows(self, outputs: Range<usize>, height: usize) -> Range<usize> {
+        let (start, end) = match self {
+            Self::Window { kernel, stride, dilation, padding } => {
+                let last = outputs.end.saturating_sub(1).wrapping_mul(usize::from(stride));
+                let reach = usize::from(kernel).saturating_sub(1).wrapping_mul(usize::from(dilation));
+                let padding = usize::from(padding);
+                let start = outputs.start.wrapping_mul(usize::from(stride)).saturating_sub(padding);
+                (start, last.wrapping_add(reach).wrapping_add(1).saturating_sub(padding))
+            }
+            Self::Row(further) => {
+                let move_by = |row: usize| row.saturating_add_signed(further as isize);
+                (move_by(outputs.start), move_by(outputs.end))
+            }
+            Self::All => (0, height),
+            Self::Scratch => (0, 0),
+        };
+        let end = end.min(height);
+        start.min(end)..end
+    }
+}
+
+impl Step<'_> {
+    /// The rows of input `index` that a row of the output is made from.
+    pub fn reach(&self, index: usize, input: &TensorInfo, output: &TensorInfo) -> Reach {
+        use Operator as O;
+        let same_rows = input.height == output.height;
+        let row = if same_rows { Reach::Row(0) } else { Reach::All };
+        match self.operator {
+            O::Conv2dQ32
+            | O::Conv2dTfLite
+            | O::DepthwiseConv2dQ32
+            | O::DepthwiseConv2dTfLite
+            | O::FullyConnectedTfLite
+            | O::AveragePoolQ32
+            | O::AveragePoolTfLite
+            | O::MaxPool
+            | O::PackedConv2dQ32
+            | O::PackedConv2dTfLite
+            | O::PackedDepthwiseConv2dQ32
+            | O::PackedDepthwiseConv2dTfLite
+            | O::PackedSeparableConv2dQ32
+            | O::PackedSeparableConv2dTfLite => {
+                if index == 0 {
+                    self.record_start::<Window>().map_or(Reach::All, Reach::window)
+                } else {
+                    Reach::Scratch
+                }
+            }
+            O::AddQ32 | O::AddTfLite | O::MulQ32 | O::MulTfLite => {
+                if index == 0 || (input.len() == output.len() && same_rows) { row } else { Reach::All }
+            }
+            O::PReluQ32 | O::PReluTfLite | O::SoftmaxQ32 | O::SoftmaxTfLite | O::Table | O::ChannelTables => {
+                row
+            }
+            O::NormQ32 => match self.record::<NormQ32Record>() {
+                Some(record) if record.flags & NormQ32Record::MAP == 0 => row,
+                _ => Reach::All,
+            },
+            O::Concat => match self.record::<ConcatRecord>() {
+                Some(record) if record.axis != 0 => row,
+                _ => Reach::All,
+            },
+            O::Pad => {
+                let top = self.record::<PadRecord>().map_or(0, |record| record.top);
+                Reach::Row(-i32::from(top))
+            }
+            O::Slice => match self.record::<SliceRecord>() {
+                Some(record) if record.axis == 0 => Reach::Row(i32::from(record.start)),
+                _ => row,
+            },
+            O::AttentionQ32 => match index {
+                0 => row,
+                1 | 2 => Reach::All,
+                _ => Reach::Scratch,
+            },
+            O::SeparableAttentionQ32 => {
+                if index < 3 {
+                    Reach::All
+                } else {
+                    Reach::Scratch
+                }
+            }
+            O::MatMulQ32 => row,
+            O::Transpose | O::MeanTfLite => Reach::All,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_those_on_the_map() {
+        let window = Reach::Window { kernel: 3, stride: 2, dilation: 1, padding: 1 };
+        assert_eq!(window.rows(0..1, 9), 0..2);
+        assert_eq!(window.rows(1..3, 9), 1..6);
+        assert_eq!(window.rows(4..5, 9), 7..9);
+        let dilated = Reach::Window { kernel: 3, stride: 1, dilation: 4, padding: 4 };
+        assert_eq!(dilated.rows(2..3, 20), 0..7);
+        assert_eq!(Reach::Row(-2).rows(0..2, 5), 0..0);
+        assert_eq!(Reach::Row(-2).rows(1..4, 5), 0..2);
+        assert_eq!(Reach::Row(-2).rows(6..9, 5), 4..5);
+        assert_eq!(Reach::Row(3).rows(0..2, 5), 3..5);
+        assert_eq!(Reach::All.rows(3..4, 5), 0..5);
+    }
+}

@@ -1,0 +1,185 @@
+//! Rows flow through a stage: each step makes its next rows as soon as the rows that they are made from are there.
+
+use core::ops::Range;
+
+use ocelli_format::{Model, Step, Steps, TensorInfo};
+use zerocopy::little_endian::U16;
+
+use crate::error::RunError;
+use crate::memory::place;
+use crate::steps::{Action, perform, rows_at_once};
+
+/// Numbers of rows made, by [`TensorInfo::counter`].
+#[derive(Debug)]
+pub(crate) struct Counters<'a>(pub &'a mut [U16]);
+
+impl Counters<'_> {
+    /// The rows that are made of a tensor.
+    #[inline]
+    fn made(&self, tensor: &TensorInfo) -> usize {
+        self.0.get(usize::from(tensor.counter)).map_or(usize::from(tensor.height), |made| made.get().into())
+    }
+
+    /// Sets the number of rows that are made; at most the tensor's height.
+    #[inline]
+    pub fn set(&mut self, tensor: &TensorInfo, rows: usize) {
+        if let Some(made) = self.0.get_mut(usize::from(tensor.counter)) {
+            made.set(rows as u16);
+        }
+    }
+}
+
+/// What a model runs on.
+pub(crate) struct Machine<'m, 's> {
+    pub model: Model<'m>,
+    pub maps: &'s mut [i8],
+    pub counters: Counters<'s>,
+}
+
+/// Steps through which rows flow together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stage<'m> {
+    /// The first step and those after it.
+    steps: Steps<'m>,
+    /// The first step's index.
+    first: usize,
+}
+
+/// What became of a step.
+enum Progress {
+    /// It made rows; whether it can make more of what there is.
+    Made { more: bool },
+    /// It waits for rows, or is done.
+    Waits,
+}
+
+impl<'m> Stage<'m> {
+    /// The first stage of a model.
+    pub fn first(model: &Model<'m>) -> Self {
+        Self { steps: model.steps(), first: 0 }
+    }
+
+    /// Its steps, with their indices.
+    fn steps(&self) -> impl Iterator<Item = (usize, Step<'m>)> + use<'m> {
+        let starts_next = |offset: usize, step: &Step<'_>| offset > 0 && step.flags & Step::CONTINUES == 0;
+        let steps = self.steps.enumerate().take_while(move |(offset, step)| !starts_next(*offset, step));
+        let first = self.first;
+        steps.map(move |(offset, step)| (first.wrapping_add(offset), step))
+    }
+
+    /// Whether rows flow through it, or its one step makes all of its output at once.
+    pub fn is_streamed(&self, model: &Model<'m>) -> bool {
+        let step = self.steps.clone().next();
+        let output = step.and_then(|step| model.tensor(step.output));
+        output.is_some_and(|output| output.counter != TensorInfo::COMPLETE)
+    }
+
+    /// The stage after it.
+    pub fn next(&self) -> Option<Self> {
+        let mut rest = *self;
+        loop {
+            rest.steps.next()?;
+            rest.first = rest.first.wrapping_add(1);
+            if rest.steps.clone().next()?.flags & Step::CONTINUES == 0 {
+                return Some(rest);
+            }
+        }
+    }
+
+    /// Makes all rows that can be made. `started` says that nothing was ready but what the rows make so that are new since the last call.
+    pub fn advance<const OPERATORS: u64>(
+        &self,
+        machine: &mut Machine<'m, '_>,
+        started: bool,
+        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+    ) -> Result<(), RunError> {
+        // Steps up to this one may be ready without news of the steps before them.
+        let mut ready = if started { self.first } else { usize::MAX };
+        loop {
+            let mut again = None;
+            for (index, step) in self.steps() {
+                let mut shown = |row: usize, values: &[i8]| observe(index, &step, row, values);
+                match machine.next_rows::<OPERATORS>(&step, &mut shown) {
+                    Some(Progress::Made { more: true }) => again = Some(index),
+                    Some(Progress::Made { more: false }) => {}
+                    Some(Progress::Waits) if step.flags & Step::ALONE != 0 && index >= ready => break,
+                    Some(Progress::Waits) => {}
+                    None => return Err(RunError::Step { step: index }),
+                }
+            }
+            match again {
+                Some(index) => ready = index,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes all rows, and sees that none is missing.
+    pub fn finish<const OPERATORS: u64>(
+        &self,
+        machine: &mut Machine<'m, '_>,
+        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+    ) -> Result<(), RunError> {
+        self.advance::<OPERATORS>(machine, false, observe)?;
+        for (index, step) in self.steps() {
+            let output = machine.model.tensor(step.output).ok_or(RunError::Step { step: index })?;
+            if machine.counters.made(output) != usize::from(output.height) {
+                return Err(RunError::Step { step: index });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'m> Machine<'m, '_> {
+    /// Makes a step's next rows if what they are made from is there.
+    #[inline]
+    fn next_rows<const OPERATORS: u64>(
+        &mut self,
+        step: &Step<'m>,
+        show: &mut impl FnMut(usize, &[i8]),
+    ) -> Option<Progress> {
+        let output = self.model.tensor(step.output)?;
+        let height = usize::from(output.height);
+        let streamed = output.counter != TensorInfo::COMPLETE;
+        let made = if streamed { self.counters.made(output) } else { 0 };
+        let end = if streamed { self.ready(step, output, made)? } else { height };
+        if end == made {
+            return Some(Progress::Waits);
+        }
+        perform::<OPERATORS>(&self.model, step, Action::Rows(self.maps, made..end)).ok()?;
+        for row in made..end {
+            show(row, self.maps.get(place(output, &(row..row.wrapping_add(1)))?)?);
+        }
+        self.counters.set(output, end);
+        Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })
+    }
+
+    /// The end of the rows from `made` on that can be made now.
+    #[inline]
+    fn ready(&self, step: &Step<'m>, output: &TensorInfo, made: usize) -> Option<usize> {
+        let together = rows_at_once(self.model.target());
+        let mut end = made.wrapping_add(together).min(output.height.into());
+        while end > made && !self.is_there(step, output, made..end)? {
+            end = if step.flags & Step::TOGETHER == 0 { end.wrapping_sub(1) } else { made };
+        }
+        Some(end)
+    }
+
+    /// Whether all rows are there that these are made from.
+    #[inline]
+    fn is_there(&self, step: &Step<'m>, output: &TensorInfo, rows: Range<usize>) -> Option<bool> {
+        for (index, &input) in step.inputs.iter().enumerate() {
+            let input = self.model.tensor(input)?;
+            if input.counter == TensorInfo::COMPLETE {
+                continue;
+            }
+            let made = self.counters.made(input);
+            let height = usize::from(input.height);
+            if made < height && step.reach(index, input, output).rows(rows.clone(), height).end > made {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+}
