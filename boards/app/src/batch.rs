@@ -17,10 +17,10 @@ pub trait Files {
     /// Why a file could not be read or written.
     type Error;
 
-    /// Fills `input` with the next input; `false` if there is none left.
+    /// Fills `input` with the next values of the inputs; `false` if there are none left.
     ///
     /// # Errors
-    /// If the inputs cannot be read, or end within this one.
+    /// If the inputs cannot be read, or end within these values.
     fn read_input(&mut self, input: &mut [i8]) -> Result<bool, Self::Error>;
 
     /// Appends an output.
@@ -54,6 +54,8 @@ pub enum BatchError<E> {
     Stack,
     /// There is not one input.
     NoInput,
+    /// The inputs end within one.
+    Cut,
 }
 
 impl<E: fmt::Display> fmt::Display for BatchError<E> {
@@ -64,6 +66,7 @@ impl<E: fmt::Display> fmt::Display for BatchError<E> {
             Self::Run(error) => error.fmt(f),
             Self::Files(error) => error.fmt(f),
             Self::Stack => write!(f, "the stack overflowed"),
+            Self::Cut => write!(f, "the inputs are not a whole number of inputs"),
             Self::NoInput => write!(f, "there is no input"),
         }
     }
@@ -90,15 +93,27 @@ pub unsafe fn run_batch<F: Files>(
     let mut engine = AnyEngine::new(model, memory.free).map_err(BatchError::Engine)?;
 
     let mut report: Option<Report> = None;
-    while files.read_input(engine.input_mut()).map_err(BatchError::Files)? {
+    while read_row(&mut engine, files)? {
         let stack = match report {
             // SAFETY: the caller vouches for the stack.
             None => Some(unsafe { PaintedStack::paint(memory.stack_bottom) }),
             Some(_) => None,
         };
+        let mut instructions = 0;
+        loop {
+            let start = counter.instructions();
+            push(&mut engine).map_err(BatchError::Run)?;
+            instructions += counter.instructions() - start;
+            if engine.input_row().is_none() {
+                break;
+            }
+            if !read_row(&mut engine, files)? {
+                return Err(BatchError::Cut);
+            }
+        }
         let start = counter.instructions();
-        let output = infer(&mut engine).map_err(BatchError::Run)?;
-        let instructions = counter.instructions() - start;
+        let output = finish(&mut engine).map_err(BatchError::Run)?;
+        instructions += counter.instructions() - start;
         let report = report.get_or_insert(Report {
             inferences: 0,
             instructions,
@@ -118,8 +133,19 @@ pub unsafe fn run_batch<F: Files>(
     report.ok_or(BatchError::NoInput)
 }
 
-/// One inference, in a frame of its own, so that the stack it uses lies below the painter's caller.
+/// Reads the next row of an input; `false` if there is none left.
+fn read_row<F: Files>(engine: &mut AnyEngine<'_, '_>, files: &mut F) -> Result<bool, BatchError<F::Error>> {
+    files.read_input(engine.input_row().unwrap_or_default()).map_err(BatchError::Files)
+}
+
+/// Takes a row, in a frame of its own, so that the stack it uses lies below the painter's caller.
 #[inline(never)]
-fn infer<'e, 'm: 'a, 'a>(engine: &'e mut AnyEngine<'m, 'a>) -> Result<Output<'e>, RunError> {
-    engine.invoke()
+fn push(engine: &mut AnyEngine<'_, '_>) -> Result<(), RunError> {
+    engine.push()
+}
+
+/// The rest of an inference, in a frame of its own.
+#[inline(never)]
+fn finish<'e, 'm: 'a, 'a>(engine: &'e mut AnyEngine<'m, 'a>) -> Result<Output<'e>, RunError> {
+    engine.finish()
 }

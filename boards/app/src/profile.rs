@@ -1,6 +1,9 @@
 //! Counting the instructions of each step of a model.
 
-use ocelli::{Engine, Model, operator};
+use core::cell::Cell;
+use core::ops::Range;
+
+use ocelli::{Engine, Model, Step, operator};
 
 use crate::{BatchError, Counter, Files, Memory};
 
@@ -18,14 +21,20 @@ pub fn profile<F: Files>(
 ) -> Result<(), BatchError<F::Error>> {
     let model = Model::open(model).map_err(BatchError::Model)?;
     let mut engine = Engine::<{ operator::ALL }>::new(model, memory.free).map_err(BatchError::Engine)?;
-    if !files.read_input(engine.input_mut()).map_err(BatchError::Files)? {
-        return Err(BatchError::NoInput);
-    }
-    let mut start = counter.instructions();
-    let output = engine.invoke_observed(|step, _, _| {
+    let start = Cell::new(0);
+    let mut observe = |step: usize, _: &Step<'_>, _: Range<usize>, _: &[i8]| {
         let end = counter.instructions();
-        print(step, end - start);
-        start = counter.instructions();
-    });
+        print(step, end - start.get());
+        start.set(counter.instructions());
+    };
+    while let Some(row) = engine.input_row() {
+        if !files.read_input(row).map_err(BatchError::Files)? {
+            return Err(BatchError::NoInput);
+        }
+        start.set(counter.instructions());
+        engine.push_observed(&mut observe).map_err(BatchError::Run)?;
+    }
+    start.set(counter.instructions());
+    let output = engine.finish_observed(&mut observe);
     files.write_output(&output.map_err(BatchError::Run)?).map_err(BatchError::Files)
 }

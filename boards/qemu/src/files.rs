@@ -74,11 +74,23 @@ fn fill(file: &mut File, name: &'static CStr, bytes: &mut [u8]) -> Result<usize,
     Ok(filled)
 }
 
-/// Fills `input` with the first tensor in `inputs`; leaves it where there is no such file.
-pub fn read_first_input(input: &mut [i8]) {
-    if let Ok(mut file) = File::open(INPUTS) {
-        // A short file, like none, leaves the rest as it is.
-        let _ = fill(&mut file, INPUTS, unsigned(input));
+/// The first tensor in `inputs`, or zeros where there is no such file.
+#[derive(Debug)]
+pub struct FirstInput(Option<File>);
+
+impl FirstInput {
+    /// Opens `inputs`.
+    pub fn open() -> Self {
+        Self(File::open(INPUTS).ok())
+    }
+
+    /// Fills `values` with the next values; zeros after the end.
+    pub fn read(&mut self, values: &mut [i8]) {
+        values.fill(0);
+        if let Some(file) = &mut self.0 {
+            // A short file, like none, leaves the rest zero.
+            let _ = fill(file, INPUTS, unsigned(values));
+        }
     }
 }
 

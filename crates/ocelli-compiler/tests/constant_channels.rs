@@ -112,7 +112,7 @@ fn run(graph: &QuantizedGraph) -> Vec<i8> {
     let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).expect("it starts");
     let mut outputs = Vec::new();
     for seed in 1..6 {
-        let input: Vec<i8> = test_bytes(seed).take(engine.input_mut().len()).collect();
+        let input: Vec<i8> = test_bytes(seed).take(engine.model().input().len()).collect();
         outputs.extend_from_slice(engine.run(&input).expect("it runs").values());
     }
     outputs

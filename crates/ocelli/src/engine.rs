@@ -1,5 +1,7 @@
 //! Running a model on an arena.
 
+use core::ops::Range;
+
 use ocelli_format::{Feed, Model, Step, test_bytes};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U16;
@@ -78,15 +80,15 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         self.run_observed(input, |_, _, _, _| {})
     }
 
-    /// Runs the model and shows each row of the output of each step right after it was made: the step's index, the step, the row's number
-    /// and its values.
+    /// Runs the model and shows rows of each step's output right after they were made: the step's index, the step, which rows, and their
+    /// values.
     ///
     /// # Errors
     /// As [`Engine::run`].
     pub fn run_observed(
         &mut self,
         input: &[i8],
-        mut observe: impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        mut observe: impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<Output<'_>, RunError> {
         let tensor = self.model.input();
         if tensor.len() != input.len() || tensor.is_empty() {
@@ -158,17 +160,6 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         self.finish_observed(&mut |_, _, _, _| {})
     }
 
-    /// As [`Engine::invoke`], and shows the output of each step as [`Engine::run_observed`] does.
-    ///
-    /// # Errors
-    /// As [`Engine::invoke`].
-    pub fn invoke_observed(
-        &mut self,
-        observe: impl FnMut(usize, &Step<'m>, &[i8]),
-    ) -> Result<Output<'_>, RunError> {
-        self.run_in_place(observe)
-    }
-
     /// Runs the model on its own test input; whether the output is what the file says, `None` where it says nothing.
     ///
     /// # Errors
@@ -200,9 +191,13 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         Ok(())
     }
 
-    fn push_observed(
+    /// As [`Engine::push`], and shows rows as [`Engine::run_observed`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::push`].
+    pub fn push_observed(
         &mut self,
-        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        observe: &mut impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<(), RunError> {
         let input = self.model.input();
         if self.pushed >= usize::from(input.height) {
@@ -223,9 +218,13 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         Ok(())
     }
 
-    fn finish_observed(
+    /// As [`Engine::finish`], and shows rows as [`Engine::run_observed`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::finish`].
+    pub fn finish_observed(
         &mut self,
-        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        observe: &mut impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<Output<'_>, RunError> {
         let (expected, found) = (usize::from(self.model.input().height), self.pushed);
         let made = if found == expected {
@@ -241,7 +240,7 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
 
     fn finish_stages(
         &mut self,
-        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        observe: &mut impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<(), RunError> {
         let mut stage = Some(Stage::first(&self.model));
         while let Some(current) = stage {

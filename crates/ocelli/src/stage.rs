@@ -91,14 +91,14 @@ impl<'m> Stage<'m> {
         &self,
         machine: &mut Machine<'m, '_>,
         started: bool,
-        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        observe: &mut impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<(), RunError> {
         // Steps up to this one may be ready without news of the steps before them.
         let mut ready = if started { self.first } else { usize::MAX };
         loop {
             let mut again = None;
             for (index, step) in self.steps() {
-                let mut shown = |row: usize, values: &[i8]| observe(index, &step, row, values);
+                let mut shown = |rows: Range<usize>, values: &[i8]| observe(index, &step, rows, values);
                 match machine.next_rows::<OPERATORS>(&step, &mut shown) {
                     Some(Progress::Made { more: true }) => again = Some(index),
                     Some(Progress::Made { more: false }) => {}
@@ -118,7 +118,7 @@ impl<'m> Stage<'m> {
     pub fn finish<const OPERATORS: u64>(
         &self,
         machine: &mut Machine<'m, '_>,
-        observe: &mut impl FnMut(usize, &Step<'m>, usize, &[i8]),
+        observe: &mut impl FnMut(usize, &Step<'m>, Range<usize>, &[i8]),
     ) -> Result<(), RunError> {
         self.advance::<OPERATORS>(machine, false, observe)?;
         for (index, step) in self.steps() {
@@ -137,7 +137,7 @@ impl<'m> Machine<'m, '_> {
     fn next_rows<const OPERATORS: u64>(
         &mut self,
         step: &Step<'m>,
-        show: &mut impl FnMut(usize, &[i8]),
+        show: &mut impl FnMut(Range<usize>, &[i8]),
     ) -> Option<Progress> {
         let output = self.model.tensor(step.output)?;
         let height = usize::from(output.height);
@@ -148,8 +148,14 @@ impl<'m> Machine<'m, '_> {
             return Some(Progress::Waits);
         }
         perform::<OPERATORS>(&self.model, step, Action::Rows(self.maps, made..end)).ok()?;
-        for row in made..end {
-            show(row, self.maps.get(place(output, &(row..row.wrapping_add(1)))?)?);
+        match place(output, &(made..end)) {
+            Some(together) => show(made..end, self.maps.get(together)?),
+            None => {
+                for row in made..end {
+                    let rows = row..row.wrapping_add(1);
+                    show(rows.clone(), self.maps.get(place(output, &rows)?)?);
+                }
+            }
         }
         self.counters.set(output, end);
         Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })

@@ -140,7 +140,7 @@ fn times(model: Model<'_>, input: &[i8]) -> Result<Vec<u64>> {
     for _ in 0..RUNS {
         let mut taken = vec![0; least.len()];
         let mut start = Instant::now();
-        engine.run_observed(input, |index, _, _| {
+        engine.run_observed(input, |index, _, _, _| {
             taken[index] += start.elapsed().as_nanos() as u64;
             start = Instant::now();
         })?;

@@ -21,7 +21,11 @@ fn main() -> ! {
 
 fn classify() -> Option<usize> {
     let mut engine = Engine::<{ MODEL.operators() }>::new(MODEL.open().ok()?, ARENA.take()?).ok()?;
-    files::read_first_input(engine.input_mut());
-    let output = engine.invoke().ok()?;
+    let mut input = files::FirstInput::open();
+    while let Some(row) = engine.input_row() {
+        input.read(row);
+        engine.push().ok()?;
+    }
+    let output = engine.finish().ok()?;
     output.top_k::<1>().first().map(|class| class.index)
 }

@@ -54,10 +54,11 @@ pub(super) fn report(
             let mut arena = vec![0; model.arena_bytes()];
             let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).map_err(PackError::from)?;
             let mut sums = vec![Sums::default(); steps.len()];
-            engine.run_observed(&input, |step, _, row, values| {
+            engine.run_observed(&input, |step, _, rows, values| {
                 let output = graph.nodes[steps[step]].output;
+                let row_length = values.len() / rows.len();
                 let real = real[prepared.source[output.0].0].as_deref();
-                if let Some(real) = real.and_then(|real| real.get(row * values.len()..)) {
+                if let Some(real) = real.and_then(|real| real.get(rows.start * row_length..)) {
                     let of_row = compare(graph, output, factors[output.0].as_deref(), values, real);
                     sums[step] = sums[step].plus(&of_row);
                 }
