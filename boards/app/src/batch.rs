@@ -134,13 +134,16 @@ pub unsafe fn run_batch<F: Files>(
 }
 
 /// Reads the next row of an input; `false` if there is none left.
-fn read_row<F: Files>(engine: &mut AnyEngine<'_, '_>, files: &mut F) -> Result<bool, BatchError<F::Error>> {
+fn read_row<'m: 'a, 'a, F: Files>(
+    engine: &mut AnyEngine<'m, 'a>,
+    files: &mut F,
+) -> Result<bool, BatchError<F::Error>> {
     files.read_input(engine.input_row().unwrap_or_default()).map_err(BatchError::Files)
 }
 
 /// Takes a row, in a frame of its own, so that the stack it uses lies below the painter's caller.
 #[inline(never)]
-fn push(engine: &mut AnyEngine<'_, '_>) -> Result<(), RunError> {
+fn push<'m: 'a, 'a>(engine: &mut AnyEngine<'m, 'a>) -> Result<(), RunError> {
     engine.push()
 }
 
