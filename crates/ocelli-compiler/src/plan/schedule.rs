@@ -1,0 +1,122 @@
+//! What the engine does, and when: the order in which rows of a stage are made, as [`ocelli::Engine`] makes them.
+
+use std::ops::Range;
+
+use super::steps::Network;
+
+/// Something that happens to rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A row of the input comes.
+    Arrival(usize),
+    /// A step makes rows.
+    Rows {
+        /// The step.
+        step: usize,
+        /// The rows of its output.
+        rows: Range<usize>,
+    },
+}
+
+/// Steps that follow one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stage {
+    /// The steps.
+    pub steps: Range<usize>,
+    /// Whether rows flow through it; else it is one step that makes all rows at once.
+    pub streamed: bool,
+}
+
+/// The events of a stage; `None` where rows cannot flow through it. `arrivals` says that the input comes row by row during this stage.
+pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, together: bool) -> Option<Vec<Event>> {
+    let height = |tensor: usize| network.tensors[tensor].height;
+    let input_height = height(network.input);
+    if !stage.streamed {
+        let output = network.steps[stage.steps.start].output;
+        let all = Event::Rows { step: stage.steps.start, rows: 0..height(output) };
+        let come = (0..if arrivals { input_height } else { 0 }).map(Event::Arrival);
+        return Some(come.chain([all]).collect());
+    }
+    if stage.steps.clone().any(|step| network.steps[step].whole || breaks_rows(network, stage, step)) {
+        return None;
+    }
+    let mut flow = Flow::new(network, stage, arrivals, together);
+    for row in 0..if arrivals { input_height } else { 0 } {
+        flow.events.push(Event::Arrival(row));
+        flow.made[network.input] = Some(row + 1);
+        flow.advance();
+    }
+    flow.advance();
+    let done = stage.steps.clone().all(|step| {
+        let output = network.steps[step].output;
+        flow.made[output] == Some(height(output))
+    });
+    done.then_some(flow.events)
+}
+
+/// Whether a step reads a reshape of what its stage makes, so that it could not tell when its rows are there.
+fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
+    network.steps[step].inputs.iter().any(|&(input, _)| {
+        let storage = network.storage(input);
+        storage != input && stage.steps.clone().any(|maker| network.storage(network.steps[maker].output) == storage)
+    })
+}
+
+/// A stage in motion.
+struct Flow<'n> {
+    network: &'n Network,
+    steps: Range<usize>,
+    together: bool,
+    /// Rows made of the tensors that the stage makes, and of the input where it comes row by row; `None` for others, which are complete.
+    made: Vec<Option<usize>>,
+    events: Vec<Event>,
+}
+
+impl<'n> Flow<'n> {
+    fn new(network: &'n Network, stage: &Stage, arrivals: bool, together: bool) -> Self {
+        let mut made = vec![None; network.tensors.len()];
+        for step in stage.steps.clone() {
+            made[network.steps[step].output] = Some(0);
+        }
+        if arrivals {
+            made[network.input] = Some(0);
+        }
+        Self { network, steps: stage.steps.clone(), together, made, events: Vec::new() }
+    }
+
+    /// Makes all rows that can be made: each step in turn its next ones, again and again.
+    fn advance(&mut self) {
+        loop {
+            let mut again = false;
+            for step in self.steps.clone() {
+                let output = self.network.steps[step].output;
+                let made = self.made[output].unwrap_or(0);
+                let end = self.ready(step, made);
+                if end == made {
+                    continue;
+                }
+                self.events.push(Event::Rows { step, rows: made..end });
+                self.made[output] = Some(end);
+                again |= self.ready(step, end) != end;
+            }
+            if !again {
+                return;
+            }
+        }
+    }
+
+    /// The end of the rows from `made` on that a step can make now.
+    fn ready(&self, step: usize, made: usize) -> usize {
+        let network = self.network;
+        let step = &network.steps[step];
+        let last = (made + network.at_once).min(network.tensors[step.output].height);
+        let there = |end: usize| {
+            step.inputs.iter().all(|&(input, reach)| {
+                let rows = reach.rows(made..end, network.tensors[input].height);
+                self.made[input].is_none_or(|there| rows.end <= there)
+            })
+        };
+        let least = if self.together { last } else { (made + 1).min(last) };
+        (least..=last).rev().find(|&end| end > made && there(end)).unwrap_or(made)
+    }
+}
