@@ -6,6 +6,7 @@ mod eval;
 mod files;
 mod input;
 mod inspect;
+mod memory;
 mod network;
 mod print;
 mod profile;

@@ -9,7 +9,7 @@ use ocelli::Target;
 use ocelli_compiler::calibrate::ranges::RangeMethod;
 use ocelli_compiler::import::Imported;
 use ocelli_compiler::pack::pack;
-use ocelli_compiler::plan::plan;
+use ocelli_compiler::plan::plan_with;
 use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{self, LayerReport, Stage};
@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::progress::Progress;
 use crate::table::{grouped, short, table};
-use crate::{data, files, network, print};
+use crate::{data, files, memory, network, print};
 
 /// Quantize a float network to int8 and pack it; an int8 TFLite network is packed as it is, byte for byte.
 #[derive(Args)]
@@ -55,6 +55,8 @@ pub struct Arguments {
     /// The input's dimensions in the network's own order, batch included, where the file leaves some open.
     #[arg(long, value_name = "N,N,..", value_delimiter = ',')]
     input_shape: Vec<usize>,
+    #[command(flatten)]
+    memory: memory::Options,
     #[command(flatten)]
     data: data::Options,
     /// Print JSON: a line a layer, then one for the model.
@@ -129,6 +131,7 @@ struct Summary {
     macs_before: u64,
     constant_channels: usize,
     arena_bytes: usize,
+    feed: &'static str,
     file_bytes: usize,
 }
 
@@ -147,7 +150,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })?;
     let layers = layers(&graph, &lowered, &report);
     let graph = lowered.graph;
-    let layout = plan(&graph);
+    let layout = plan_with(&graph, &arguments.memory.plan());
+    arguments.memory.check(&graph, &layout)?;
     let input = graph.tensor(graph.input);
     let metadata = Metadata {
         name: graph.name.lines().next().unwrap_or_default().to_owned(),
@@ -168,6 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         macs_before: macs,
         constant_channels,
         arena_bytes: layout.arena_bytes,
+        feed: layout.feed.name(),
         file_bytes: file.len(),
     };
     let busiest = graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name));

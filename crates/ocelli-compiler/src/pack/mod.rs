@@ -14,7 +14,7 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use crate::graph::TensorId;
-use crate::plan::Plan;
+use crate::plan::{Place, Plan};
 use crate::quantized::{Operation, QuantizedGraph};
 
 /// Why a network cannot be packed.
@@ -84,7 +84,7 @@ pub(crate) fn assemble(
     let mut writer = ModelWriter::default();
     let tensors = tensors(graph, plan, &mut writer)?;
     let mut exponentials = attention::Exponentials::new();
-    for (node, &scratch_offset) in graph.nodes.iter().zip(&plan.scratch) {
+    for ((node, &scratch_offset), &flags) in graph.nodes.iter().zip(&plan.scratch).zip(&plan.flags) {
         if matches!(node.operation, Operation::Reshape) {
             continue;
         }
@@ -95,10 +95,12 @@ pub(crate) fn assemble(
             .map_err(refuse)?
             .map(|tensor| writer.tensor(tensor));
         lower::step(graph, node, &tensors, scratch, &mut exponentials, &mut writer).map_err(refuse)?;
+        writer.flags(flags);
     }
     let arena_bytes =
         u32::try_from(plan.arena_bytes).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?;
-    let execution = Execution { arena_bytes, ..Execution::default() };
+    let counters = lower::narrow(plan.counters).unwrap_or(u16::MAX);
+    let execution = Execution { arena_bytes, counters, feed: plan.feed };
     let ends = [tensors[graph.input.0], tensors[graph.output.0]].map(|index| index.unwrap_or(u16::MAX));
     Ok(writer.finish(graph.target, graph.numerics, execution, ends, &metadata))
 }
@@ -123,20 +125,19 @@ fn tensors(
                 problem: format!("its shape {} has an axis above 65535", tensor.shape),
             })
         };
+        let whole = Place { offset: 0, slots: tensor.shape.height, counter: None };
+        let place = plan.places[index].unwrap_or(whole);
         let offset = match &tensor.constant {
             Some(values) => writer.weights(values.as_slice()),
-            None => {
-                let offset = plan.offsets[index].unwrap_or(0);
-                u32::try_from(offset).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?
-            }
+            None => u32::try_from(place.offset).map_err(|_| PackError::Arena { bytes: plan.arena_bytes })?,
         };
         let info = TensorInfo {
             offset,
             height: size(tensor.shape.height)?,
             width: size(tensor.shape.width)?,
             channels: size(tensor.shape.channels)?,
-            slots: size(tensor.shape.height)?,
-            counter: TensorInfo::COMPLETE,
+            slots: size(place.slots)?,
+            counter: place.counter.map_or(Ok(TensorInfo::COMPLETE), size)?,
             constant: u8::from(tensor.constant.is_some()),
             zero_point: tensor.quantization.zero_point,
             scale: tensor.quantization.scale,

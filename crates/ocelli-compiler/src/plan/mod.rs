@@ -1,165 +1,201 @@
-//! Where each tensor lies in the arena, laid out before the model is packed.
+//! Where each tensor lies in the arena and in which order rows are made, laid out before the model is packed.
 //!
-//! Tensors live from the node that makes them to the last that reads them; tensors of overlapping lives get different bytes. Operations on
-//! single elements, softmax and norms write over their first input where nothing else reads it, and a reshape is no copy. The memory that
-//! attention works in lives for its step alone.
+//! A plan divides the steps into stages. Through a *streamed* stage rows flow: each step makes its next row as soon as the rows that it is made
+//! from are there, so that most maps are rings of a few rows. Any other stage is one step that makes all its rows. What is read across an end
+//! of stages lies there whole.
+//!
+//! The planner knows the engine's order ([`schedule`]), and from it when each row is born and when it is read for the last time ([`lives`]). Two
+//! tensors may lie in the same bytes wherever their rows do not live at the same time ([`place`]): an output moves into the rows of its
+//! input as they become of no use.
 
-use crate::graph::TensorId;
-use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
+mod lives;
+mod place;
+mod schedule;
+mod stages;
+mod steps;
 
-/// Offsets of all tensors.
+use ocelli_format::{Feed, Step};
+
+use crate::quantized::QuantizedGraph;
+use lives::{Flow, Lives};
+use schedule::Stage;
+use steps::Network;
+
+/// What matters most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Optimize {
+    /// The fewest instructions: every map is whole.
+    #[default]
+    Speed,
+    /// The smallest arena.
+    Memory,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions {
+    /// How the input arrives.
+    pub feed: Feed,
+    /// What matters most.
+    pub optimize: Optimize,
+    /// Bytes that the arena may have at most: the fastest plan is taken that has no more.
+    pub arena_limit: Option<usize>,
+}
+
+/// Memory and order of execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// First byte of each tensor in the arena, by [`TensorId`]; `None` for constants and tensors that nothing uses.
-    pub offsets: Vec<Option<usize>>,
+    /// How the input arrives.
+    pub feed: Feed,
+    /// The place of each tensor, by [`TensorId`](crate::graph::TensorId); `None` for constants and tensors that nothing uses.
+    pub places: Vec<Option<Place>>,
     /// First byte of the memory that each node works in, by its index; `None` for those that need none.
     pub scratch: Vec<Option<usize>>,
-    /// Bytes of the arena.
+    /// The [flags](ocelli_format::Step::CONTINUES) of each node's step.
+    pub flags: Vec<u8>,
+    /// Bytes of the arena, counters included.
     pub arena_bytes: usize,
+    /// Number of counters of rows.
+    pub counters: usize,
     /// Index of the node at which most bytes are in use.
     pub busiest: usize,
+    /// The bytes in use then: no layout takes less.
+    pub peak_bytes: usize,
 }
 
-/// Bytes that one or more tensors share, and the nodes between which they are in use.
-#[derive(Clone, Debug)]
-struct Buffer {
-    bytes: usize,
-    first: usize,
-    last: usize,
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First byte in the arena.
+    pub offset: usize,
+    /// Rows that there is memory for.
+    pub slots: usize,
+    /// Index of its counter of rows, if it is made row by row.
+    pub counter: Option<usize>,
 }
 
-/// Lays out the arena.
+/// The fastest plan, for an input that is fed as a frame: every map is whole.
 pub fn plan(graph: &QuantizedGraph) -> Plan {
-    let (mut buffers, buffer_of) = buffers(graph);
-    let scratch_of: Vec<Option<usize>> = graph
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(step, node)| {
-            let bytes = graph.scratch_bytes(node);
-            (bytes > 0).then(|| {
-                buffers.push(Buffer { bytes, first: step, last: step });
-                buffers.len() - 1
-            })
-        })
-        .collect();
-    let steps = graph.nodes.len().max(1);
-    let in_use = |step: usize| -> usize {
-        buffers
-            .iter()
-            .filter(|buffer| buffer.first <= step && step <= buffer.last)
-            .map(|buffer| buffer.bytes)
-            .sum()
-    };
-    let busiest = (0..steps).max_by_key(|&step| (in_use(step), std::cmp::Reverse(step))).unwrap_or(0);
-
-    let (offsets, arena_bytes) = orders(&buffers)
-        .into_iter()
-        .map(|order| place(&buffers, &order))
-        .min_by_key(|(_, arena_bytes)| *arena_bytes)
-        .unwrap_or_default();
-    Plan {
-        offsets: buffer_of.iter().map(|buffer| buffer.map(|index| offsets[index])).collect(),
-        scratch: scratch_of.iter().map(|buffer| buffer.map(|index| offsets[index])).collect(),
-        arena_bytes,
-        busiest,
-    }
+    plan_with(graph, &PlanOptions::default())
 }
 
-/// The buffers of a graph, and the buffer of each tensor.
-fn buffers(graph: &QuantizedGraph) -> (Vec<Buffer>, Vec<Option<usize>>) {
-    let last_use = |id: TensorId| {
-        let read = graph.nodes.iter().rposition(|node| node.inputs.contains(&id));
-        if id == graph.output { Some(graph.nodes.len()) } else { read }
+/// The best plan under options. Where no plan keeps to the limit, it is the one that needs the least.
+pub fn plan_with(graph: &QuantizedGraph, options: &PlanOptions) -> Plan {
+    let network = Network::of(graph);
+    let by_rows = options.feed == Feed::Rows;
+    let mut smallest: Option<Plan> = None;
+    let ways = match (options.optimize, options.arena_limit) {
+        (Optimize::Memory, None) => vec![Way::Streamed { together: false }],
+        _ => vec![Way::WholeMaps, Way::Streamed { together: true }, Way::Streamed { together: false }],
     };
-    let mut buffers: Vec<Buffer> = Vec::new();
-    let mut buffer_of = vec![None; graph.tensors.len()];
-    let add = |buffers: &mut Vec<Buffer>, id: TensorId, first: usize| {
-        let last = last_use(id).unwrap_or(first).max(first);
-        buffers.push(Buffer { bytes: graph.tensor(id).shape.len(), first, last });
-        buffers.len() - 1
-    };
-    buffer_of[graph.input.0] = Some(add(&mut buffers, graph.input, 0));
-    for (step, node) in graph.nodes.iter().enumerate() {
-        let shared = node.inputs.first().and_then(|input| buffer_of[input.0]).filter(|&buffer| {
-            matches!(node.operation, Operation::Reshape)
-                || writes_over_input(graph, node, buffers[buffer].last == step)
-        });
-        let buffer = match shared {
-            Some(buffer) => {
-                let last = last_use(node.output).unwrap_or(step);
-                buffers[buffer].last = buffers[buffer].last.max(last);
-                buffer
-            }
-            None => add(&mut buffers, node.output, step),
-        };
-        buffer_of[node.output.0] = Some(buffer);
-    }
-    (buffers, buffer_of)
-}
-
-/// Whether a node may leave its output where its first input was, which nothing reads later if `dies`.
-fn writes_over_input(graph: &QuantizedGraph, node: &QuantizedNode, dies: bool) -> bool {
-    let elementwise = matches!(
-        node.operation,
-        Operation::Table(_)
-            | Operation::ChannelTables { .. }
-            | Operation::PRelu { .. }
-            | Operation::Add(_)
-            | Operation::Mul(_)
-            | Operation::Softmax { .. }
-            | Operation::Norm(_)
-    );
-    let same_size = node
-        .inputs
-        .first()
-        .is_some_and(|&input| graph.tensor(input).shape.len() == graph.tensor(node.output).shape.len());
-    let read_twice =
-        node.inputs.iter().filter(|input| Some(input) == node.inputs.first().as_ref()).count() > 1;
-    elementwise && dies && same_size && !read_twice
-}
-
-/// Orders worth trying: large buffers first, long-lived first, and in order of execution.
-fn orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
-    let sorted = |key: &dyn Fn(&Buffer) -> (usize, usize)| {
-        let mut order: Vec<usize> = (0..buffers.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(key(&buffers[index])));
-        order
-    };
-    vec![
-        sorted(&|buffer| (buffer.bytes, buffer.last - buffer.first)),
-        sorted(&|buffer| (buffer.last - buffer.first, buffer.bytes)),
-        sorted(&|buffer| (buffer.bytes * (buffer.last - buffer.first + 1), buffer.bytes)),
-        (0..buffers.len()).collect(),
-    ]
-}
-
-/// Gives each buffer, in an order, the lowest offset where it overlaps none in use at the same time.
-fn place(buffers: &[Buffer], order: &[usize]) -> (Vec<usize>, usize) {
-    let mut offsets = vec![0; buffers.len()];
-    let mut placed: Vec<usize> = Vec::new();
-    let mut arena_bytes = 0;
-    for &index in order {
-        let buffer = &buffers[index];
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|&&other| buffers[other].first <= buffer.last && buffer.first <= buffers[other].last)
-            .map(|&other| (offsets[other], offsets[other] + buffers[other].bytes))
-            .collect();
-        taken.sort_unstable();
-        let mut offset = 0;
-        for (start, end) in taken {
-            if start >= offset + buffer.bytes {
-                break;
-            }
-            offset = offset.max(end.next_multiple_of(ALIGNMENT));
+    for way in ways {
+        let together = way == Way::Streamed { together: true };
+        if together && network.at_once == 1 {
+            continue;
         }
-        offsets[index] = offset;
-        arena_bytes = arena_bytes.max(offset + buffer.bytes);
-        placed.push(index);
+        let flow = Flow { by_rows, together };
+        let stages = match way {
+            Way::WholeMaps => stages::whole_maps(&network),
+            Way::Streamed { .. } => stages::least_peak(&network, flow),
+        };
+        let Some(plan) = laid_out(graph, &network, &stages, flow) else { continue };
+        let smaller = smallest.as_ref().is_none_or(|other| plan.arena_bytes < other.arena_bytes);
+        if smaller {
+            smallest = Some(plan);
+        }
+        let enough = options.arena_limit.unwrap_or(usize::MAX);
+        if smallest.as_ref().is_some_and(|plan| plan.arena_bytes <= enough) {
+            break;
+        }
     }
-    (offsets, arena_bytes)
+    smallest.expect("a plan of whole maps is always possible")
 }
 
-/// Tensors start at multiples of this many bytes, so that word-wise kernels can read them.
-const ALIGNMENT: usize = 4;
+/// Ways to run a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Every map is whole.
+    WholeMaps,
+    /// Rows flow, by as many at once as the target likes, or by any number.
+    Streamed { together: bool },
+}
+
+/// The plan of a division into stages; `None` where rows cannot flow through one of them.
+fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: Flow) -> Option<Plan> {
+    let lives = lives::lives(network, stages, flow)?;
+    let (offsets, bytes) = place::place(&lives.buffers);
+    let mut counters = 0;
+    let mut next_counter = |streamed: bool| {
+        streamed.then(|| {
+            counters += 1;
+            counters - 1
+        })
+    };
+    let mut places = vec![None; network.tensors.len()];
+    let place_of = |lives: &Lives, tensor: usize, counter: Option<usize>| {
+        let buffer = lives.of_tensor[tensor]?;
+        let of = &lives.buffers[buffer];
+        let height = network.tensors[tensor].height;
+        let slots = if of.slots == of.lives.len() { height } else { of.slots };
+        Some(Place { offset: offsets[buffer], slots, counter })
+    };
+    let arrives = flow.by_rows && stages.first().is_some_and(|stage| stage.streamed);
+    places[network.input] = place_of(&lives, network.input, next_counter(arrives));
+    let mut flags = vec![0; graph.nodes.len()];
+    for stage in stages {
+        for index in stage.steps.clone() {
+            let step = &network.steps[index];
+            places[step.output] = place_of(&lives, step.output, next_counter(stage.streamed));
+            let flags = &mut flags[step.node];
+            if index > stage.steps.start {
+                *flags |= Step::CONTINUES;
+            }
+            if flow.together {
+                *flags |= Step::TOGETHER;
+            }
+            if stage.streamed && is_alone(network, stage, index) {
+                *flags |= Step::ALONE;
+            }
+        }
+    }
+    for (tensor, of) in network.tensors.iter().enumerate() {
+        if of.storage != tensor {
+            places[tensor] = place_of(&lives, tensor, None);
+        }
+    }
+    let mut scratch = vec![None; graph.nodes.len()];
+    for (step, buffer) in network.steps.iter().zip(&lives.of_scratch) {
+        scratch[step.node] = buffer.map(|buffer| offsets[buffer]);
+    }
+    let (peak_bytes, when) = lives.peak();
+    Some(Plan {
+        feed: if flow.by_rows { Feed::Rows } else { Feed::Frame },
+        places,
+        scratch,
+        flags,
+        arena_bytes: bytes + 2 * counters,
+        counters,
+        busiest: busiest(network, &lives, when),
+        peak_bytes,
+    })
+}
+
+/// The node that makes rows at a time, or the next one that does.
+fn busiest(network: &Network, lives: &Lives, when: usize) -> usize {
+    let from = when.min(lives.events.len());
+    let step = lives.events[from..].iter().find_map(|event| match event {
+        schedule::Event::Rows { step, .. } => Some(*step),
+        schedule::Event::Arrival(_) => None,
+    });
+    step.map_or(0, |step| network.steps[step].node)
+}
+
+/// Whether later steps of a stage see through a step's output alone what comes or is made before it in the stage.
+fn is_alone(network: &Network, stage: &Stage, index: usize) -> bool {
+    let made_before = |tensor: usize| {
+        tensor == network.input
+            || network.steps[stage.steps.start..index].iter().any(|step| step.output == tensor)
+    };
+    let later = &network.steps[index + 1..stage.steps.end];
+    !later.iter().any(|step| step.inputs.iter().any(|&(input, _)| made_before(input)))
+}

@@ -58,7 +58,8 @@ pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, together:
 fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
     network.steps[step].inputs.iter().any(|&(input, _)| {
         let storage = network.storage(input);
-        storage != input && stage.steps.clone().any(|maker| network.storage(network.steps[maker].output) == storage)
+        storage != input
+            && stage.steps.clone().any(|maker| network.storage(network.steps[maker].output) == storage)
     })
 }
 

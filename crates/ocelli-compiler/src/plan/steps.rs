@@ -63,7 +63,8 @@ impl Network {
                 tensors[node.output.0].storage = tensors[node.inputs[0].0].storage;
                 continue;
             }
-            let inputs = node.inputs.iter().enumerate().filter(|(_, id)| graph.tensor(**id).constant.is_none());
+            let inputs =
+                node.inputs.iter().enumerate().filter(|(_, id)| graph.tensor(**id).constant.is_none());
             steps.push(Step {
                 node: index,
                 inputs: inputs.map(|(place, id)| (id.0, reach(graph, node, place))).collect(),
@@ -90,7 +91,8 @@ impl Network {
     /// Whether a tensor is, or has, a reshape.
     pub fn is_reshaped(&self, tensor: usize) -> bool {
         let storage = self.storage(tensor);
-        storage != tensor || self.tensors.iter().enumerate().any(|(other, of)| of.storage == tensor && other != tensor)
+        storage != tensor
+            || self.tensors.iter().enumerate().any(|(other, of)| of.storage == tensor && other != tensor)
     }
 }
 
@@ -145,13 +147,25 @@ fn reach(graph: &QuantizedGraph, node: &QuantizedNode, place: usize) -> Reach {
                 Reach::All
             }
         }
-        Operation::Norm(norm) => if norm.over == NormExtent::Map { Reach::All } else { row },
+        Operation::Norm(norm) => {
+            if norm.over == NormExtent::Map {
+                Reach::All
+            } else {
+                row
+            }
+        }
         Operation::Concat(Axis::Height) => Reach::All,
         Operation::Concat(_) => row,
         Operation::Pad { padding, .. } => Reach::Row(-(padding.top as i32)),
         Operation::Slice { axis: Axis::Height, start } => Reach::Row(*start as i32),
         Operation::Slice { .. } => row,
-        Operation::Attention(_) => if place == 0 { row } else { Reach::All },
+        Operation::Attention(_) => {
+            if place == 0 {
+                row
+            } else {
+                Reach::All
+            }
+        }
         Operation::MatMul { .. } => row,
         Operation::Mean
         | Operation::Transpose { .. }

@@ -1,0 +1,254 @@
+//! When each row of each tensor is born and when it is read for the last time, and the buffers that follow from it.
+
+use std::ops::Range;
+
+use super::schedule::{Event, Stage, events};
+use super::steps::Network;
+
+/// From the event at which a row is made to the last one that reads it.
+pub(super) type Life = (u32, u32);
+
+/// Memory for a tensor, or for several that lie in the same place one after another.
+#[derive(Clone, Debug)]
+pub(super) struct Buffer {
+    /// Bytes of a row.
+    pub row: usize,
+    /// Row slots.
+    pub slots: usize,
+    /// The life of each row; row `y` is in slot `y % slots`.
+    pub lives: Vec<Life>,
+}
+
+/// The lives of all rows under a division into stages.
+#[derive(Clone, Debug)]
+pub(super) struct Lives {
+    /// All buffers: of tensors, then of scratch.
+    pub buffers: Vec<Buffer>,
+    /// The buffer of each tensor that is made or fed, by storage.
+    pub of_tensor: Vec<Option<usize>>,
+    /// The buffer of the memory that each step works in.
+    pub of_scratch: Vec<Option<usize>>,
+    /// What happens, in order; the event's time is its index.
+    pub events: Vec<Event>,
+    /// The times of each stage.
+    pub stages: Vec<Range<usize>>,
+}
+
+const NEVER: Life = (u32::MAX, 0);
+
+/// What a few stages find and leave.
+#[derive(Clone, Debug)]
+pub(super) struct Ends {
+    /// Tensors that are there from the start.
+    pub given: Vec<usize>,
+    /// Tensors that stay to the end.
+    pub kept: Vec<usize>,
+    /// Whether the input comes row by row during the first stage.
+    pub arrivals: bool,
+}
+
+/// How rows come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// Whether the input comes row by row.
+    pub by_rows: bool,
+    /// Whether steps wait until they can make as many rows as the target likes to make at once.
+    pub together: bool,
+}
+
+impl Flow {
+    /// The ends of a whole network.
+    pub fn ends(&self, network: &Network) -> Ends {
+        let given = if self.by_rows { Vec::new() } else { vec![network.input] };
+        Ends { given, kept: vec![network.storage(network.output)], arrivals: self.by_rows }
+    }
+}
+
+/// Simulates stages; `None` where rows cannot flow through one of them.
+pub(super) fn lives(network: &Network, stages: &[Stage], flow: Flow) -> Option<Lives> {
+    lives_between(network, stages, &flow.ends(network), flow.together)
+}
+
+/// Simulates a few stages of a network.
+pub(super) fn lives_between(
+    network: &Network,
+    stages: &[Stage],
+    ends: &Ends,
+    together: bool,
+) -> Option<Lives> {
+    let mut all = Vec::new();
+    let mut times = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        let start = all.len();
+        all.extend(events(network, stage, index == 0 && ends.arrivals, together)?);
+        times.push(start..all.len());
+    }
+    let mut rows: Vec<Vec<Life>> = network.tensors.iter().map(|tensor| vec![NEVER; tensor.height]).collect();
+    let end = all.len() as u32;
+    for &tensor in &ends.given {
+        rows[tensor].iter_mut().for_each(|life| *life = (0, 0));
+    }
+    let mut scratch: Vec<Vec<Life>> = vec![Vec::new(); network.steps.len()];
+    for (time, event) in all.iter().enumerate() {
+        let time = time as u32;
+        match event {
+            Event::Arrival(row) => rows[network.input][*row] = (time, time),
+            Event::Rows { step: index, rows: made } => {
+                let step = &network.steps[*index];
+                rows[step.output][made.clone()].iter_mut().for_each(|life| *life = (time, time));
+                for &(input, reach) in &step.inputs {
+                    let storage = network.storage(input);
+                    let read = if storage == input {
+                        reach.rows(made.clone(), network.tensors[input].height)
+                    } else {
+                        0..network.tensors[storage].height
+                    };
+                    rows[storage][read].iter_mut().for_each(|life| life.1 = life.1.max(time));
+                }
+                if step.scratch > 0 {
+                    scratch[*index].push((time, time));
+                }
+            }
+        }
+    }
+    for &tensor in &ends.kept {
+        rows[tensor].iter_mut().for_each(|life| life.1 = end);
+    }
+
+    let whole = whole_tensors(network, stages, ends);
+    let mut lives = Lives {
+        buffers: Vec::new(),
+        of_tensor: vec![None; network.tensors.len()],
+        of_scratch: vec![None; network.steps.len()],
+        events: all,
+        stages: times,
+    };
+    let mut whole_buffers: Vec<bool> = Vec::new();
+    let mut add = |lives: &mut Lives, tensor: usize, of_rows: Vec<Life>| {
+        let row = network.tensors[tensor].row;
+        lives.buffers.push(Buffer { row, slots: 0, lives: of_rows });
+        whole_buffers.push(whole[tensor]);
+        lives.of_tensor[tensor] = Some(lives.buffers.len() - 1);
+    };
+    if ends.arrivals {
+        add(&mut lives, network.input, rows[network.input].clone());
+    }
+    for &tensor in &ends.given {
+        add(&mut lives, tensor, rows[tensor].clone());
+    }
+    let mut joined: Vec<(usize, usize)> = Vec::new();
+    for stage in stages {
+        for step in &network.steps[stage.steps.clone()] {
+            let output = step.output;
+            let input = step.inputs.first().map(|&(input, _)| network.storage(input));
+            let place = input
+                .filter(|_| step.in_place)
+                .and_then(|input| lives.of_tensor[input].map(|at| (input, at)));
+            let joins = place.filter(|&(_, buffer)| {
+                follows(&lives.buffers[buffer], &rows[output], network.tensors[output].row, stage.streamed)
+            });
+            match joins {
+                Some((_, buffer)) => {
+                    join(&mut lives.buffers[buffer], &rows[output]);
+                    lives.of_tensor[output] = Some(buffer);
+                    joined.push((buffer, output));
+                }
+                None => add(&mut lives, output, rows[output].clone()),
+            }
+        }
+    }
+    for (buffer, tensor) in joined {
+        whole_buffers[buffer] |= whole[tensor];
+    }
+    for (buffer, whole) in lives.buffers.iter_mut().zip(whole_buffers) {
+        buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives) };
+    }
+    for (tensor, of) in network.tensors.iter().enumerate() {
+        if of.storage != tensor {
+            lives.of_tensor[tensor] = lives.of_tensor[of.storage];
+        }
+    }
+    for (step, of_step) in scratch.into_iter().enumerate() {
+        if !of_step.is_empty() {
+            lives.buffers.push(Buffer { row: network.steps[step].scratch, slots: 1, lives: of_step });
+            lives.of_scratch[step] = Some(lives.buffers.len() - 1);
+        }
+    }
+    Some(lives)
+}
+
+/// Tensors of which every row has a place of its own: those that a later stage reads, or a step that makes all its rows at once, and those
+/// that are reshaped, handed out, or fed as a frame.
+fn whole_tensors(network: &Network, stages: &[Stage], ends: &Ends) -> Vec<bool> {
+    let mut made_in = vec![None; network.tensors.len()];
+    if ends.arrivals {
+        made_in[network.input] = Some(0);
+    }
+    let mut whole = vec![false; network.tensors.len()];
+    ends.given.iter().chain(&ends.kept).for_each(|&tensor| whole[tensor] = true);
+    for (index, stage) in stages.iter().enumerate() {
+        for step in &network.steps[stage.steps.clone()] {
+            made_in[step.output] = Some(index);
+            whole[step.output] |= !stage.streamed;
+            for &(input, _) in &step.inputs {
+                let storage = network.storage(input);
+                whole[storage] |= storage != input || !stage.streamed || made_in[storage] != Some(index);
+            }
+        }
+    }
+    whole
+}
+
+/// Whether rows of an output may take the place of the rows in a buffer: each is made at the last event that reads the other.
+fn follows(buffer: &Buffer, output: &[Life], row: usize, streamed: bool) -> bool {
+    if buffer.lives.len() == output.len() && buffer.row == row {
+        return buffer.lives.iter().zip(output).all(|(input, output)| input.1 == output.0);
+    }
+    let last = buffer.lives.iter().map(|life| life.1).max();
+    !streamed
+        && buffer.lives.len() * buffer.row == output.len() * row
+        && last == output.first().map(|life| life.0)
+}
+
+/// Lets the rows of an output follow those in a buffer.
+fn join(buffer: &mut Buffer, output: &[Life]) {
+    if buffer.lives.len() == output.len() {
+        buffer.lives.iter_mut().zip(output).for_each(|(life, output)| life.1 = output.1);
+        return;
+    }
+    // Rows of another length: the buffer is one row from now on.
+    let first = buffer.lives.iter().map(|life| life.0).min().unwrap_or(0);
+    let last = output.iter().map(|life| life.1).max().unwrap_or(first);
+    buffer.row *= buffer.lives.len();
+    buffer.lives = vec![(first, last)];
+}
+
+/// The fewest slots so that no row is written where one lies that is still to be read.
+fn least_slots(lives: &[Life]) -> usize {
+    (1..lives.len())
+        .find(|&slots| lives.iter().zip(&lives[slots..]).all(|(early, late)| early.1 < late.0))
+        .unwrap_or(lives.len())
+}
+
+impl Lives {
+    /// The least memory that any layout needs: bytes of rows that live at the same time, at most; and when.
+    pub fn peak(&self) -> (usize, usize) {
+        let mut change = vec![0isize; self.events.len() + 2];
+        for buffer in &self.buffers {
+            for &(birth, death) in &buffer.lives {
+                if birth <= death {
+                    change[birth as usize] += buffer.row as isize;
+                    change[death as usize + 1] -= buffer.row as isize;
+                }
+            }
+        }
+        let (mut bytes, mut most, mut when) = (0, 0, 0);
+        for (time, change) in change.iter().enumerate() {
+            bytes += change;
+            if bytes > most {
+                (most, when) = (bytes, time);
+            }
+        }
+        (most as usize, when)
+    }
+}

@@ -1,0 +1,94 @@
+//! Where stages begin and end.
+
+use std::ops::Range;
+
+use super::lives::{Ends, Flow, lives, lives_between};
+use super::schedule::Stage;
+use super::steps::Network;
+
+/// Each step a stage of its own that makes all its rows at once.
+pub(super) fn whole_maps(network: &Network) -> Vec<Stage> {
+    (0..network.steps.len()).map(|step| Stage { steps: step..step + 1, streamed: false }).collect()
+}
+
+/// The division of the steps into stages whose largest stage needs the least memory, of all there are: what a stage needs depends on no
+/// other, since what is read across an end of stages is whole.
+pub(super) fn least_peak(network: &Network, flow: Flow) -> Vec<Stage> {
+    let count = network.steps.len();
+    // What the best division of the first steps needs, and the last stage of it.
+    let mut best: Vec<(usize, Option<Stage>)> = vec![(usize::MAX, None); count + 1];
+    best[0] = (0, None);
+    let limit = lives(network, &whole_maps(network), flow).map_or(usize::MAX, |lives| lives.peak().0);
+    for start in 0..count {
+        if best[start].0 == usize::MAX {
+            continue;
+        }
+        for end in start + 1..=count {
+            let (ends, idle_bytes) = part(network, start..end, flow);
+            let mut least = usize::MAX;
+            let mut of_least = None;
+            for streamed in [false, true] {
+                if !streamed && end != start + 1 {
+                    continue;
+                }
+                let stage = Stage { steps: start..end, streamed };
+                let of_stage = lives_between(network, std::slice::from_ref(&stage), &ends, flow.together);
+                let bytes = of_stage.map(|lives| lives.peak().0 + idle_bytes);
+                if bytes.is_some_and(|bytes| bytes < least) {
+                    (least, of_least) = (bytes.unwrap_or(usize::MAX), Some(stage));
+                }
+            }
+            let bytes = least.max(best[start].0);
+            if bytes < best[end].0 {
+                best[end] = (bytes, of_least);
+            }
+            // Longer stages from here need no less.
+            if least > limit {
+                break;
+            }
+        }
+    }
+    let mut stages = Vec::new();
+    let mut end = count;
+    while let Some(stage) = best[end].1.clone() {
+        end = stage.steps.start;
+        stages.push(stage);
+    }
+    stages.reverse();
+    stages
+}
+
+/// What a few steps find and leave, and the bytes of tensors that lie there meanwhile and that none of them reads.
+fn part(network: &Network, steps: Range<usize>, flow: Flow) -> (Ends, usize) {
+    let count = network.tensors.len();
+    let (mut before, mut here, mut reads, mut later) =
+        (vec![false; count], vec![false; count], vec![false; count], vec![false; count]);
+    let arrivals = flow.by_rows && steps.start == 0;
+    before[network.input] = !arrivals;
+    here[network.input] = arrivals;
+    later[network.storage(network.output)] = true;
+    for (index, step) in network.steps.iter().enumerate() {
+        if index < steps.start {
+            before[step.output] = true;
+        } else if index < steps.end {
+            here[step.output] = true;
+        }
+        for &(input, _) in &step.inputs {
+            let storage = network.storage(input);
+            if steps.contains(&index) {
+                reads[storage] = true;
+            } else if index >= steps.end {
+                later[storage] = true;
+            }
+        }
+    }
+    let tensors = |is: &dyn Fn(usize) -> bool| (0..count).filter(|&tensor| is(tensor)).collect::<Vec<_>>();
+    let bytes = |tensor: usize| network.tensors[tensor].height * network.tensors[tensor].row;
+    let idle = tensors(&|tensor| before[tensor] && later[tensor] && !reads[tensor]);
+    let ends = Ends {
+        given: tensors(&|tensor| before[tensor] && reads[tensor]),
+        kept: tensors(&|tensor| later[tensor] && (here[tensor] || (before[tensor] && reads[tensor]))),
+        arrivals,
+    };
+    (ends, idle.into_iter().map(bytes).sum())
+}
