@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::fmt;
 
 use ocelli_app::Files;
+use semihosting::fd::OwnedFd;
 use semihosting::fs::File;
 use semihosting::io::{self, Read, Write};
 
@@ -76,20 +77,23 @@ fn fill(file: &mut File, name: &'static CStr, bytes: &mut [u8]) -> Result<usize,
 
 /// The first tensor in `inputs`, or zeros where there is no such file.
 #[derive(Debug)]
-pub struct FirstInput(Option<File>);
+pub struct FirstInput(Option<OwnedFd>);
 
 impl FirstInput {
     /// Opens `inputs`.
     pub fn open() -> Self {
-        Self(File::open(INPUTS).ok())
+        Self(File::open(INPUTS).ok().map(OwnedFd::from))
     }
 
     /// Fills `values` with the next values; zeros after the end.
     pub fn read(&mut self, values: &mut [i8]) {
         values.fill(0);
-        if let Some(file) = &mut self.0 {
+        // Reading checks, with a panic, that an open file's number is not -1: here it is plain to see that it is not.
+        if let Some(number) = self.0.take().filter(|number| number.as_raw_fd() != -1) {
+            let mut file = File::from(number);
             // A short file, like none, leaves the rest zero.
-            let _ = fill(file, INPUTS, unsigned(values));
+            let _ = fill(&mut file, INPUTS, unsigned(values));
+            self.0 = Some(file.into());
         }
     }
 }

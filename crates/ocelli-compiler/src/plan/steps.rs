@@ -87,13 +87,6 @@ impl Network {
     pub fn storage(&self, tensor: usize) -> usize {
         self.tensors[tensor].storage
     }
-
-    /// Whether a tensor is, or has, a reshape.
-    pub fn is_reshaped(&self, tensor: usize) -> bool {
-        let storage = self.storage(tensor);
-        storage != tensor
-            || self.tensors.iter().enumerate().any(|(other, of)| of.storage == tensor && other != tensor)
-    }
 }
 
 /// Whether all rows of an operation are made at once.

@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
 pub fn rows_at_once(target: Target) -> usize {
     match target {
         Target::Dsp => Dsp::ROWS,
+        Target::Helium => Helium::ROWS,
+        Target::Armv7m => Armv7m::ROWS,
         _ => Portable::ROWS,
     }
 }
