@@ -108,9 +108,10 @@ impl Inputs<'_, '_> {
         for &(start, part) in &self.parts {
             let end = start.checked_add(part.len())?.min(range.end);
             let first = start.max(range.start);
-            let Some(part) = part.get(first.wrapping_sub(start)..end.saturating_sub(start)) else {
+            let part = part.get(first.wrapping_sub(start)..end.saturating_sub(start)).unwrap_or_default();
+            if part.is_empty() {
                 continue;
-            };
+            }
             if first == range.start {
                 map.data = part;
             } else {
