@@ -18,7 +18,7 @@ use crate::elementwise::{self, Add, AddTfLite, Mul};
 use crate::norm::Norm;
 use crate::pool::{self, AveragePool};
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
-use crate::{Map, Requantize, Window};
+use crate::{Map, Window};
 
 /// Shapes of a convolution without groups, or of a depthwise one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +181,7 @@ pub trait Arch {
     }
 
     /// [`Mul::apply`].
-    fn mul<R: Requantize>(mul: &Mul<'_, R>, data: &mut [i8], other: &[i8]) -> Option<()> {
+    fn mul<R: Rule>(mul: &Mul<'_, R>, data: &mut [i8], other: &[i8]) -> Option<()> {
         mul.apply(data, other)
     }
 

@@ -1,12 +1,13 @@
 //! Operations on single elements, four of them at a time.
 
 use super::intrinsics::{
-    pack_bytes, pkhbt_lsl16, pkhtb_asr16, smlad, smmulr, ssat_asr, ssat8, sxtb16, sxtb16_ror8,
+    pack_bytes, pkhbt_lsl16, pkhtb_asr16, smlabb, smlad, smlatt, smmulr, ssat_asr, ssat8, ssub16, sxtb16,
+    sxtb16_ror8,
 };
 use super::tflite::{Power, finish};
 use super::words::{Bounds, load, load_partial, store, store_partial};
-use crate::elementwise::{Add, AddTfLite};
-use crate::requantize::saturate;
+use crate::elementwise::{Add, Mul};
+use crate::requantize::{Rule, saturate};
 
 /// `data[i] = function(data[i], other[i % other.len()])` for four values at a time.
 #[inline(always)]
@@ -81,77 +82,59 @@ pub fn table(data: &mut [i8], table: &[i8; 256]) {
     rest.iter_mut().for_each(look_up);
 }
 
-/// [`AddTfLite::apply`].
-pub fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
-    match Sum::new(add) {
-        Some(sum) if sum.swapped => zip_words(data, other, |a, b| sum.words(b, a)),
-        Some(sum) => zip_words(data, other, |a, b| sum.words(a, b)),
-        None => add.apply(data, other),
+/// [`Mul::apply`].
+pub fn mul<R: Rule>(mul: &Mul<'_, R>, data: &mut [i8], other: &[i8]) -> Option<()> {
+    let channel = R::common(mul.channel);
+    let ([Ok(first), Ok(second)], true) =
+        (mul.zero_points.map(i8::try_from), channel.bias.unsigned_abs() < 1 << 29)
+    else {
+        return mul.apply(data, other);
+    };
+    let products = Products { zero_points: [lanes(first), lanes(second)], bias: channel.bias };
+    let Some(rule) = mul.rule.tflite() else {
+        return zip_words(data, other, |a, b| {
+            products.words(a, b, |sum| ssat8(smmulr(sum, channel.multiplier)))
+        });
+    };
+    let zero_point = rule.zero_point;
+    match (channel.shift, Power::new(channel.shift)) {
+        (0, _) => zip_words(data, other, |a, b| {
+            let scale = |sum: i32| smmulr(sum << 1, channel.multiplier).wrapping_add(zero_point);
+            products.words(a, b, |sum| ssat8(scale(sum)))
+        })?,
+        (_, Some(power)) => zip_words(data, other, |a, b| {
+            products.words(a, b, |sum| ssat8(finish(sum << 1, channel.multiplier, power, zero_point)))
+        })?,
+        (_, None) => return mul.apply(data, other),
     }
+    if let Some(bounds) = Bounds::new(saturate(rule.min), saturate(rule.max)) {
+        bounds.apply(data);
+    }
+    Some(())
 }
 
-/// A sum of which one operand, that with the larger scale, comes to the common scale by a shift: half its scale is exact.
-struct Sum {
-    /// Whether that is the second operand.
-    swapped: bool,
-    /// Negated zero points of the exact operand and of the other.
-    offsets: [i32; 2],
-    /// Left shift of the other operand before it is multiplied.
-    shift: u32,
-    multiplier: i32,
-    power: Power,
-    output: i32,
-    output_power: Power,
-    zero_point: i32,
-    bounds: Option<Bounds>,
+/// A value in both lanes.
+fn lanes(value: i8) -> u32 {
+    u32::from(i16::from(value).cast_unsigned()) * 0x0001_0001
 }
 
-impl Sum {
-    /// `None` where neither operand is exact, or shifts are not those of factors below 1.
-    fn new(add: &AddTfLite) -> Option<Self> {
-        let half = |index: usize| {
-            add.operands.get(index).is_some_and(|operand| operand.multiplier == 1 << 30 && operand.shift == 0)
-        };
-        let swapped = !half(0);
-        if swapped && !half(1) {
-            return None;
-        }
-        let [first, second] = add.operands;
-        let other = if swapped { first } else { second };
-        let [a, b] =
-            add.zero_points.map(|zero_point| i8::try_from(zero_point).ok().map(|value| -i32::from(value)));
-        let offsets = if swapped { [b?, a?] } else { [a?, b?] };
-        // Where both are exact: twice the value halved, which no rounding changes.
-        let (shift, power) =
-            if half(0) && half(1) { (22, Power::new(-1)?) } else { (21, Power::new(other.shift)?) };
-        Some(Self {
-            swapped,
-            offsets,
-            shift,
-            multiplier: other.multiplier,
-            power,
-            output: add.output.multiplier,
-            output_power: Power::new(add.output.shift)?,
-            zero_point: add.rule.zero_point,
-            bounds: Bounds::new(saturate(add.rule.min), saturate(add.rule.max)),
-        })
-    }
+/// Products of differences to zero points, on top of a bias.
+struct Products {
+    zero_points: [u32; 2],
+    bias: i32,
+}
 
+impl Products {
     #[inline(always)]
-    fn words(&self, exact: u32, other: u32) -> u32 {
-        let byte = |word: u32, lane: u32, offset: i32| i32::from((word >> lane) as i8).wrapping_add(offset);
-        let single = |lane: u32| {
-            let exact = byte(exact, lane, self.offsets[0]) << (AddTfLite::LEFT_SHIFT - 1);
-            // Below 2^30 in magnitude: differences have 9 bits.
-            let raised = byte(other, lane, self.offsets[1]).wrapping_shl(self.shift);
-            let sum = self.power.divide(smmulr(raised, self.multiplier), exact);
-            // Below 2^28, so that doubling it, which takes the rounding of 2^31 to that of 2^32, cannot wrap.
-            ssat8(finish(sum << 1, self.output, self.output_power, self.zero_point))
-        };
-        let word = pack_bytes([single(0), single(8), single(16), single(24)]);
-        match &self.bounds {
-            Some(bounds) => bounds.clamp(word),
-            None => word,
-        }
+    fn words(&self, a: u32, b: u32, finish: impl Fn(i32) -> i32) -> u32 {
+        let [first, second] = self.zero_points;
+        let (a_even, a_odd) = (ssub16(sxtb16(a), first), ssub16(sxtb16_ror8(a), first));
+        let (b_even, b_odd) = (ssub16(sxtb16(b), second), ssub16(sxtb16_ror8(b), second));
+        pack_bytes([
+            finish(smlabb(a_even, b_even, self.bias)),
+            finish(smlabb(a_odd, b_odd, self.bias)),
+            finish(smlatt(a_even, b_even, self.bias)),
+            finish(smlatt(a_odd, b_odd, self.bias)),
+        ])
     }
 }

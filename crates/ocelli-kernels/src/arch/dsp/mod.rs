@@ -18,6 +18,7 @@ macro_rules! instruction_set {
     };
 }
 
+mod add_tflite;
 mod attention;
 mod conv;
 mod depthwise;
@@ -37,7 +38,7 @@ use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
 use crate::Window;
 use crate::attention::Attention;
-use crate::elementwise::{Add, AddTfLite};
+use crate::elementwise::{Add, AddTfLite, Mul};
 use crate::norm::Norm;
 use crate::pool::AveragePool;
 use crate::requantize::Rule;
@@ -139,7 +140,11 @@ impl Arch for Dsp {
     }
 
     fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
-        elementwise::add_tflite(add, data, other)
+        add_tflite::add_tflite(add, data, other)
+    }
+
+    fn mul<R: Rule>(mul: &Mul<'_, R>, data: &mut [i8], other: &[i8]) -> Option<()> {
+        elementwise::mul(mul, data, other)
     }
 
     fn attention_scratch(key_tokens: usize, key_head_dimension: usize, value_head_dimension: usize) -> usize {

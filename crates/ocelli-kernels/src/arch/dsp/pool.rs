@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::intrinsics::{max8, sxtab16, sxtab16_ror8};
-use super::words::{Bounds, load, load_partial, store, store_partial};
+use super::words::{Bounds, load, store};
 use crate::pool::{self, AveragePool, finish_tflite, whole_window};
 use crate::requantize::TfLite;
 use crate::{Map, Requantize, TfLiteChannel, Window};
@@ -167,11 +167,7 @@ impl<'a> Under<'a> {
             Some(())
         })?;
         if let Some(bounds) = bounds {
-            let (words, rest) = output.as_chunks_mut::<4>();
-            for word in words {
-                *word = store(bounds.clamp(load(*word)));
-            }
-            store_partial(bounds.clamp(load_partial(rest)), rest);
+            bounds.apply(output);
         }
         Some(())
     }

@@ -4,6 +4,7 @@ use super::intrinsics::{smmlsr, smmulr};
 
 /// A division by a power of two, rounded, halves away from zero: the factor `-2^(32 - exponent)`, negative so that the first exponent fits.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Power(i32);
 
 impl Power {

@@ -61,4 +61,13 @@ impl Bounds {
     pub fn clamp(&self, word: u32) -> u32 {
         min8(max8(word, self.min), self.max)
     }
+
+    /// All values within the bounds.
+    pub fn apply(&self, data: &mut [i8]) {
+        let (words, rest) = data.as_chunks_mut::<4>();
+        for word in words {
+            *word = store(self.clamp(load(*word)));
+        }
+        store_partial(self.clamp(load_partial(rest)), rest);
+    }
 }
