@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::conv3x3::Conv3x3;
 use super::pack;
 use super::pointwise::{GROUP, Placement, Pointwise, group_words};
 use super::widen::{MAX_ROWS, Order, Row};
@@ -52,20 +53,28 @@ impl Plan {
 
 /// [`super::Arch::conv_words`].
 pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
+    if let Some(layer) = Conv3x3::new(shape) {
+        return layer.words::<R>();
+    }
     let plan = Plan::new(shape)?;
     shape.output[2].div_ceil(GROUP).checked_mul(group_words::<R>(plan.order.steps()))
 }
 
 /// [`super::Arch::pack_conv`].
 pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
-    let Order { rows, length } = Plan::new(shape)?.order;
-    let order = Order { rows, length };
+    if let Some(layer) = Conv3x3::new(shape) {
+        return layer.pack(parameters, packed);
+    }
+    let order = Plan::new(shape)?.order;
     let value = |step, lane| order.value(step, lane);
-    pack::pack(parameters, rows.checked_mul(length)?, order.steps(), value, packed)
+    pack::pack(parameters, order.rows.checked_mul(order.length)?, order.steps(), value, packed)
 }
 
 /// [`super::Arch::conv_scratch`].
 pub fn scratch(shape: &ConvShape) -> usize {
+    if let Some(layer) = Conv3x3::new(shape) {
+        return layer.scratch();
+    }
     Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window() + SPARE)
 }
 
@@ -79,6 +88,9 @@ pub fn conv<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
+    if let Some(layer) = Conv3x3::new(shape) {
+        return layer.conv(rule, packed, input, y, output, scratch);
+    }
     let plan = Plan::new(shape)?;
     let (stream, rest) = take::<i16>(align(scratch)?, plan.stream())?;
     let (window, _) = take::<i8>(rest, plan.window())?;

@@ -21,6 +21,7 @@ macro_rules! instruction_set {
 mod add_tflite;
 mod attention;
 mod conv;
+mod conv3x3;
 mod depthwise;
 mod depthwise_any;
 mod elementwise;

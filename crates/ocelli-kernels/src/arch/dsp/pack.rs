@@ -1,6 +1,6 @@
 //! Writing parameters in the layout of `pointwise.s`, and the proofs that it is exact.
 
-use super::pointwise::{GROUP, group_words};
+use super::pointwise::{GROUP, WHOLE, group_words};
 use crate::arch::Parameters;
 use crate::requantize::{Rule, TfLiteChannel};
 
@@ -90,7 +90,7 @@ pub fn pack<R: Rule>(
         } else {
             for (at, word) in finish.iter_mut().enumerate() {
                 let multiplier = channel(at).multiplier;
-                let odd = at % 2 == 1;
+                let odd = at % 2 == 1 && steps <= WHOLE;
                 if odd && multiplier & 0xff != 0 {
                     return None;
                 }

@@ -5,6 +5,8 @@ use crate::requantize::Rule;
 
 /// Output channels of a group, whose weights lie together.
 pub const GROUP: usize = 4;
+/// Layers of more steps keep whole multipliers under [`crate::Q32`]: theirs are so small that 8 bits count.
+pub const WHOLE: usize = 64;
 /// Steps that the shallow kernel makes at most.
 #[cfg(ocelli_dsp)]
 const SHALLOW: usize = 17;
@@ -43,6 +45,7 @@ struct Control {
     pairs: usize,
     stream_step: usize,
     output_step: usize,
+    whole: u32,
 }
 
 #[cfg(ocelli_dsp)]
@@ -114,19 +117,20 @@ impl<R: Rule> Pointwise<'_, R> {
         }
         #[cfg(ocelli_dsp)]
         {
-            let whole = self.outputs / GROUP;
+            let groups = self.outputs / GROUP;
             let control = Control {
                 stream: stream.as_ptr(),
                 weights: self.weights.as_ptr(),
                 output: output.as_mut_ptr(),
                 second: placement.second,
-                weights_end: self.weights.as_ptr().wrapping_add(whole * group_words::<R>(self.steps)),
+                weights_end: self.weights.as_ptr().wrapping_add(groups * group_words::<R>(self.steps)),
                 tail: self.outputs % GROUP,
                 steps: self.steps,
                 zero_point: self.rule.tflite().map_or(0, |rule| rule.zero_point),
                 pairs,
                 stream_step: stream_step.wrapping_mul(2),
-                output_step: placement.step.wrapping_sub(whole * GROUP),
+                output_step: placement.step.wrapping_sub(groups * GROUP),
+                whole: (self.steps > WHOLE).into(),
             };
             let function = match (R::TFLITE, PIXELS == 1, self.steps > SHALLOW) {
                 (false, true, _) => ocelli_dsp_pointwise_q32_single,
@@ -156,7 +160,7 @@ impl<R: Rule> Pointwise<'_, R> {
 
 #[cfg(not(ocelli_dsp))]
 mod model {
-    use super::{GROUP, Pointwise, group_words};
+    use super::{GROUP, Pointwise, WHOLE, group_words};
     use crate::arch::dsp::intrinsics::{smlad, smmlar, smmulr, ssat8, sxtb16};
     use crate::requantize::Rule;
 
@@ -189,6 +193,7 @@ mod model {
                         let high = smmulr(doubled, multiplier?.cast_signed());
                         smmlar(high.wrapping_add(high >> 31), power?.cast_signed(), rule.zero_point)
                     } else {
+                        let high = if self.steps > WHOLE { high >> 8 } else { high };
                         smmulr(if odd { high } else { low }, finish.get(channel)?.cast_signed())
                     };
                     *output = ssat8(value) as i8;

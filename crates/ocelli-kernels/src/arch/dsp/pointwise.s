@@ -3,12 +3,12 @@
 @ Stream: int16, [pixel pair][step][2 pixels][2 values]; a step is two of the K values of a pixel.
 @ Weights, for each four channels a, b, c, d: 256*bias_b + bias_a, bias_a, 256*bias_d + bias_c, bias_c;
 @   then two words a step, each of two lanes (one a value): 256*weight_b + weight_a, 256*weight_d + weight_c;
-@   then Q32: multiplier_a, multiplier_b / 256, multiplier_c, multiplier_d / 256,
+@   then Q32: multiplier_a, multiplier_b / 256, multiplier_c, multiplier_d / 256, or all four whole, where the structure says so,
 @   or TfLite: for each channel multiplier, 2^(32 - right shift).
 @ SMLAD with such a word sums 256*B + A, with its SXTB16 it sums A; their difference is 256*B. The packer proves that nothing overflows.
 @
 @ void name(const Pointwise *): see pointwise.rs for the structure.
-@ Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 84 bytes. Everything is 4-byte aligned but the output, which is at any address.
+@ Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 92 bytes. Everything is 4-byte aligned but the output, which is at any address.
 
 .syntax unified
 .thumb
@@ -93,8 +93,8 @@
 .thumb_func
 \name:
   push {r4-r11,lr}
-  sub sp,#48              @ 0 output | 4 second - first | 8 weights' end, without the tail | 12 stream | 16 stream end | 20 entry | 24 zero point
-  ldrd r2,r3,[r0,#0]      @ 28 pairs | 32 weights | 36 stream step | 40 output step - bytes of whole groups | 44 tail channels
+  sub sp,#56              @ 0 output | 4 second - first | 8 weights' end, without the tail | 12 stream | 16 stream end | 20 entry | 24 zero point
+  ldrd r2,r3,[r0,#0]      @ 28 pairs | 32 weights | 36 stream step | 40 output step - bytes of whole groups | 44 tail channels | 48 finish
   str r2,[sp,#12]
   str r3,[sp,#32]
   mov r1,r3
@@ -128,6 +128,16 @@
   str r3,[sp,#36]
   ldr r2,[r0,#40]
   str r2,[sp,#40]
+ .if \many && !\tflite
+  ldr r2,[r0,#44]
+  adr.w r3,11f
+  adr.w r4,10f
+  cmp r2,#0
+  it ne
+  movne r3,r4
+  adds r3,#1
+  str r3,[sp,#48]
+ .endif
 1:
   ldmia r1!,{r4-r7}
   ldr r0,[sp,#12]
@@ -160,6 +170,19 @@
   PW_TFLITE_CHANNEL r7,r11,0,\pixels
   PW_TFLITE_CHANNEL r6,r10,1,\pixels
  .else
+  .if \many
+  ldr pc,[sp,#48]
+.balign 4
+10:
+  asr r4,r4,#8
+  asr r6,r6,#8
+   .if \pixels == 2
+  asr.w r8,r8,#8
+  asr.w r10,r10,#8
+   .endif
+.balign 4
+11:
+  .endif
   ldmia r1!,{r2,r3,r12,lr}
   smmulr r5,r5,r2
   smmulr r4,r4,r3
@@ -231,7 +254,7 @@
  .endif
   b 8b
 9:
-  add sp,#48
+  add sp,#56
   pop {r4-r11,pc}
 .size \name, . - \name
 .endm

@@ -40,6 +40,7 @@ impl<'a> Row<'a> {
     }
 
     /// What pixel 0 or 1 of a pair sees.
+    #[cfg(not(ocelli_dsp))]
     fn values(&self, pixel: usize) -> &'a [i8] {
         let start = if pixel == 0 { self.first } else { self.second };
         // SAFETY: both pointers are those of slices of at least `length` values that live for 'a, by `new`; only assembly changes them, which
@@ -91,8 +92,6 @@ impl Order {
     pub fn widen(&self, rows: &mut [Row<'_>], pairs: usize, stream: &mut [i16]) -> Option<()> {
         let last = pairs.checked_sub(1)?;
         let values = pairs.checked_mul(self.steps())?.checked_mul(4)?;
-        #[cfg(ocelli_dsp)]
-        let step = rows.first()?.step;
         if rows.len() != self.rows || values > stream.len() || values == 0 {
             return None;
         }
@@ -102,7 +101,7 @@ impl Order {
             }
         }
         #[cfg(ocelli_dsp)]
-        if !self.rgb() || rows.iter().all(|row| row.step == step) {
+        {
             let control = Widen {
                 rows: rows.as_mut_ptr().cast(),
                 count: rows.len(),
@@ -112,19 +111,21 @@ impl Order {
                 pairs,
             };
             // SAFETY: both read `length` values at each `step` of both pixels of `rows`, at least one, and write `steps` steps of 4 values a
-            // pair: they are in the slices, as checked. The second is for three rows of 9 values with the same step, as checked.
+            // pair: they are in the slices, as checked. The first is for three rows of 9 values.
             unsafe {
                 if self.rgb() {
-                    ocelli_dsp_widen_rgb(&raw const control)
+                    ocelli_dsp_widen_rgb(&raw const control);
                 } else {
-                    ocelli_dsp_widen(&raw const control)
+                    ocelli_dsp_widen(&raw const control);
                 }
             }
-            return Some(());
+            Some(())
         }
+        #[cfg(not(ocelli_dsp))]
         self.model(rows, pairs, stream)
     }
 
+    #[cfg(not(ocelli_dsp))]
     fn model(&self, rows: &[Row<'_>], pairs: usize, stream: &mut [i16]) -> Option<()> {
         let steps = self.steps();
         for (pair, stream) in stream.chunks_exact_mut(steps.checked_mul(4)?).take(pairs).enumerate() {
@@ -160,4 +161,30 @@ struct Widen {
 unsafe extern "C" {
     fn ocelli_dsp_widen(control: *const Widen);
     fn ocelli_dsp_widen_rgb(control: *const Widen);
+    fn ocelli_dsp_columns(rows: *const *const i8, words: usize, stream: *mut i16);
+}
+
+/// Writes columns of 3x3 windows of two output rows, `[column][channels / 4][values 0, 2 | 1, 3][kernel row][2 rows][2 values]`, from as many
+/// values of the four rows that they see.
+pub fn columns(rows: [&[i8]; 4], stream: &mut [i16]) -> Option<()> {
+    let words = rows.iter().map(|row| row.len()).min()? / 4;
+    let stream = stream.get_mut(..words.checked_mul(24)?)?;
+    if words == 0 {
+        return None;
+    }
+    #[cfg(ocelli_dsp)]
+    {
+        let rows = rows.map(<[i8]>::as_ptr);
+        // SAFETY: the function reads `words` words, at least one, of each row, which is no longer than the shortest of them, and writes 24 values
+        // for each.
+        unsafe { ocelli_dsp_columns(rows.as_ptr(), words, stream.as_mut_ptr()) };
+    }
+    #[cfg(not(ocelli_dsp))]
+    for (word, stream) in stream.chunks_exact_mut(24).enumerate() {
+        for (at, value) in stream.iter_mut().enumerate() {
+            let (half, row, pixel, lane) = (at / 12, at / 4 % 3, at / 2 % 2, at % 2);
+            *value = i16::from(*rows.get(row + pixel)?.get(word * 4 + half + lane * 2)?);
+        }
+    }
+    Some(())
 }

@@ -91,7 +91,7 @@ ocelli_dsp_widen:
   b 3b
 .size ocelli_dsp_widen, . - ocelli_dsp_widen
 
-@ Three rows of nine values, three pixels of three channels: the last values of two rows share a step. All rows advance by the same step.
+@ Three rows of nine values, three pixels of three channels: the last values of two rows share a step.
 .macro WIDEN_WORD first, second, at
   ldr r6,[\first,#\at]
   ldr r7,[\second,#\at]
@@ -110,9 +110,12 @@ ocelli_dsp_widen_rgb:
   sub sp,#24
   ldr r12,[r0,#12]
   ldr lr,[r0,#20]          @ pairs
-  str lr,[sp,#0]
   ldr r6,[r0,#0]
-  ldr lr,[r6,#8]           @ step
+  ldr r7,[r6,#8]           @ steps
+  ldr r8,[r6,#24]
+  ldr r9,[r6,#40]
+  strd r7,r8,[sp,#0]
+  str r9,[sp,#8]
   ldrd r0,r1,[r6,#0]
   ldrd r2,r3,[r6,#16]
   ldrd r4,r5,[r6,#32]
@@ -133,16 +136,52 @@ ocelli_dsp_widen_rgb:
   ldrsb r6,[r4,#8]
   ldrsb r7,[r5,#8]
   strd r6,r7,[r12],#8
-  add r0,lr
-  add r1,lr
-  add r2,lr
-  add r3,lr
-  add r4,lr
-  add r5,lr
-  ldr r6,[sp,#0]
-  subs r6,#1
-  str r6,[sp,#0]
+  ldm sp,{r6,r7,r8}
+  add r0,r6
+  add r1,r6
+  add r2,r7
+  add r3,r7
+  add r4,r8
+  add r5,r8
+  subs lr,#1
   bne.w 1b
   add sp,#24
   pop {r4-r11,pc}
 .size ocelli_dsp_widen_rgb, . - ocelli_dsp_widen_rgb
+
+@ Columns of 3x3 windows of two rows: four rows of values, widened once for all windows that see them.
+@ r0: const int8_t *rows[4] | r1: words of a row | r2: stream. Clobbers r0-r3, r12, flags; stack: 36 bytes. Rows at any address.
+@ For each word: rows (0,1), (1,2), (2,3) of its values 0 and 2, then the same of its values 1 and 3.
+.section .text.ocelli_dsp_columns,"ax",%progbits
+.global ocelli_dsp_columns
+.type ocelli_dsp_columns,%function
+.thumb_func
+ocelli_dsp_columns:
+  push {r4-r11,lr}
+  mov r12,r2
+  mov lr,r1
+  ldm r0,{r0-r3}
+1:
+  ldr.w r4,[r0],#4
+  ldr.w r5,[r1],#4
+  ldr.w r6,[r2],#4
+  ldr.w r7,[r3],#4
+  sxtb16 r8,r4,ror #8
+  sxtb16 r9,r5,ror #8
+  sxtb16 r10,r6,ror #8
+  sxtb16 r11,r7,ror #8
+  sxtb16 r4,r4
+  sxtb16 r5,r5
+  sxtb16 r6,r6
+  sxtb16 r7,r7
+  strd r4,r5,[r12]
+  strd r5,r6,[r12,#8]
+  strd r6,r7,[r12,#16]
+  strd r8,r9,[r12,#24]
+  strd r9,r10,[r12,#32]
+  strd r10,r11,[r12,#40]
+  add r12,#48
+  subs lr,#1
+  bne 1b
+  pop {r4-r11,pc}
+.size ocelli_dsp_columns, . - ocelli_dsp_columns

@@ -1,0 +1,167 @@
+//! 3x3 convolution of stride 1: columns of two rows of windows are widened once, not once a window.
+
+use super::pack;
+use super::pointwise::{GROUP, Placement, Pointwise, group_words};
+use super::widen::columns;
+use crate::Map;
+use crate::arch::{ConvShape, Parameters};
+use crate::requantize::Rule;
+use crate::scratch::{SPARE, align, take};
+
+/// Bytes of columns at once, where those of two windows are not larger.
+const STREAM: usize = 2304;
+/// Rows that two rows of windows see.
+const ROWS: usize = 4;
+
+/// What follows from a shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv3x3<'a> {
+    shape: &'a ConvShape,
+    channels: usize,
+    /// Windows of a row made at once.
+    chunk: usize,
+}
+
+impl<'a> Conv3x3<'a> {
+    /// `None` for other shapes, and for channels that are not whole words.
+    pub fn new(shape: &'a ConvShape) -> Option<Self> {
+        let window = &shape.window;
+        let channels = shape.input[2];
+        let sizes = shape.input.iter().chain(&shape.output);
+        if window.kernel != [3, 3]
+            || window.stride != [1, 1]
+            || window.dilation != [1, 1]
+            || channels % 4 != 0
+            || sizes.min() == Some(&0)
+        {
+            return None;
+        }
+        let columns = STREAM.checked_div(channels.checked_mul(12)?)?;
+        Some(Self { shape, channels, chunk: columns.saturating_sub(2).max(2).min(shape.output[1]) })
+    }
+
+    /// Values of a column of the stream.
+    fn column(&self) -> usize {
+        self.channels.saturating_mul(6)
+    }
+
+    /// Steps of a window.
+    fn steps(&self) -> usize {
+        self.channels.saturating_mul(9) / 2
+    }
+
+    /// Values of the stream.
+    fn stream(&self) -> usize {
+        self.column().saturating_mul(self.chunk.saturating_add(2))
+    }
+
+    /// Values of a row of padding.
+    fn padding(&self) -> usize {
+        self.channels.saturating_mul(self.chunk.saturating_add(2))
+    }
+
+    /// Words of parameters.
+    pub fn words<R: Rule>(&self) -> Option<usize> {
+        self.shape.output[2].div_ceil(GROUP).checked_mul(group_words::<R>(self.steps()))
+    }
+
+    /// Writes the parameters.
+    pub fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
+        let channels = self.channels;
+        let steps = channels / 2 * 3;
+        let order = |step: usize, lane: usize| {
+            let (column, step) = (step.checked_div(steps)?, step.checked_rem(steps)?);
+            let (word, half, row) = (step / 6, step / 3 % 2, step % 3);
+            Some((row * 3 + column) * channels + word * 4 + half + lane * 2)
+        };
+        pack::pack(parameters, channels.checked_mul(9)?, self.steps(), order, packed)
+    }
+
+    /// Bytes to work in.
+    pub fn scratch(&self) -> usize {
+        self.stream().saturating_mul(2).saturating_add(self.padding()).saturating_add(SPARE)
+    }
+
+    /// Makes rows from `y` on.
+    pub fn conv<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        mut y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        let (stream, rest) = take::<i16>(align(scratch)?, self.stream())?;
+        let (padding, _) = take::<i8>(rest, self.padding())?;
+        padding.fill(self.shape.zero_point);
+        let [_, width, outputs] = self.shape.output;
+        let row_length = width.checked_mul(outputs)?;
+        let pointwise = Pointwise { rule, weights: packed, steps: self.steps(), outputs };
+        for output in output.chunks_mut(row_length.checked_mul(2)?) {
+            let two = output.len() > row_length;
+            let rows = self.rows(input, y, two)?;
+            let mut done = 0;
+            while done < width {
+                let count = self.chunk.min(width - done);
+                self.widen(rows, padding, [done, count], stream)?;
+                let placement = Placement { start: done * outputs, second: row_length, step: outputs };
+                if two {
+                    pointwise.pairs(stream, self.column(), count, output, placement)?;
+                } else {
+                    pointwise.singles(stream, self.column(), count, output, placement)?;
+                }
+                done += count;
+            }
+            y = y.checked_add(2)?;
+        }
+        pack::clamp(rule, output);
+        Some(())
+    }
+
+    /// The rows that output row `y`, and the next of `two`, see; `None` above and below the map.
+    fn rows<'m>(&self, input: &Map<'m>, y: usize, two: bool) -> Option<[Option<&'m [i8]>; ROWS]> {
+        let mut rows = [None; ROWS];
+        let above = usize::from(self.shape.window.padding[0]);
+        for (at, row) in rows.iter_mut().enumerate().take(if two { ROWS } else { 3 }) {
+            *row = match y.checked_add(at)?.checked_sub(above) {
+                Some(y) if y < input.height => Some(input.row(y)?),
+                _ => None,
+            };
+        }
+        Some(rows)
+    }
+
+    /// Writes the columns that `count` windows from column `first` of the output on see.
+    fn widen(
+        &self,
+        rows: [Option<&[i8]>; ROWS],
+        padding: &[i8],
+        [first, count]: [usize; 2],
+        stream: &mut [i16],
+    ) -> Option<()> {
+        let before = usize::from(self.shape.window.padding[1]);
+        let width = self.shape.input[1];
+        let columns_seen = count.checked_add(2)?;
+        let left = before.saturating_sub(first).min(columns_seen);
+        let start = (first + left).saturating_sub(before).min(width);
+        let inside = (width - start).min(columns_seen - left);
+        let zero_point = i16::from(self.shape.zero_point);
+        let (before, rest) = stream.split_at_mut_checked(left * self.column())?;
+        let (within, after) = rest.split_at_mut_checked(inside * self.column())?;
+        before.fill(zero_point);
+        after.get_mut(..(columns_seen - left - inside) * self.column())?.fill(zero_point);
+        if inside == 0 {
+            return Some(());
+        }
+        let length = inside * self.channels;
+        let padding = padding.get(..length)?;
+        let mut seen = [padding; ROWS];
+        for (seen, row) in seen.iter_mut().zip(rows) {
+            if let Some(row) = row {
+                *seen = row.get(start * self.channels..)?.get(..length)?;
+            }
+        }
+        columns(seen, within)
+    }
+}
