@@ -6,6 +6,7 @@ mod assembly;
 use super::pairs::{self, Core, Jump, TRAILER};
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
+use crate::elementwise::AddTfLite;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of Cortex-M3.

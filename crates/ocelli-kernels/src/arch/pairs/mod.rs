@@ -7,6 +7,7 @@
 //!
 //! The cores differ in how long a step of the unrolled inner loop is, in how the weight stream enters it, and in requantization: [`Core`].
 
+mod add;
 mod conv;
 mod depthwise;
 mod pixels;
@@ -14,6 +15,7 @@ mod requantize;
 mod separable;
 mod stream;
 
+pub(super) use add::add_tflite;
 pub(super) use conv::{conv, conv_scratch, conv_words, pack_conv};
 pub(super) use depthwise::{
     Columns, Taps, depthwise, depthwise_scratch, depthwise_words, model_columns, model_taps, pack_depthwise,
@@ -79,7 +81,7 @@ pub(super) trait Core: Sized {
     }
 }
 
-/// The convolutions of [`crate::arch::Arch`] for a [`Core`].
+/// The kernels of [`crate::arch::Arch`] for a [`Core`].
 macro_rules! convolutions {
     () => {
         const ROWS: usize = 2;
@@ -110,6 +112,10 @@ macro_rules! convolutions {
             scratch: &mut [i8],
         ) -> Option<()> {
             pairs::conv::<Self, R>(shape, rule, packed, input, y, output, scratch)
+        }
+
+        fn add_tflite(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {
+            pairs::add_tflite::<Self>(add, data, other)
         }
 
         fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
