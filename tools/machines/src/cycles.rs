@@ -32,10 +32,15 @@ fn is_current([source, plugin]: &[PathBuf; 2]) -> bool {
     matches!((modified(source), modified(plugin)), (Ok(source), Ok(plugin)) if source <= plugin)
 }
 
-/// The plugin, where it is built and knows the machine's core.
-pub fn plugin(machine: &Machine) -> Option<PathBuf> {
-    let paths = paths().ok().filter(is_current)?;
-    column(machine).map(|_| paths[1].clone())
+/// The plugin, where it is built and the machine has Thumb instructions.
+pub(crate) fn plugin(machine: &Machine) -> Option<PathBuf> {
+    let [_, plugin] = paths().ok().filter(is_current)?;
+    machine.target.starts_with("thumb").then_some(plugin)
+}
+
+/// Whether cycles can be estimated: the core's timings are known, and the plugin is built.
+pub fn are_estimated(machine: &Machine) -> bool {
+    column(machine).is_some() && plugin(machine).is_some()
 }
 
 /// Builds the plugin with the system's C compiler, if it is not up to date; `false` if there is no compiler, or it fails.
@@ -60,13 +65,31 @@ pub fn build() -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Cycles between each two markers of the program, which it sets where a measurement starts and where it ends.
-pub(crate) fn spans(machine: &Machine, folder: &Path) -> Result<Vec<u64>, Error> {
+/// What the program took when it came by one of its markers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Instructions since the start.
+    pub instructions: u64,
+    /// Cycles since the start, where the core's timings are known.
+    pub cycles: Option<u64>,
+}
+
+impl Mark {
+    /// What it took since an earlier one.
+    pub fn since(self, start: &Self) -> Self {
+        let cycles = self.cycles.zip(start.cycles).map(|(end, start)| end - start);
+        Self { instructions: self.instructions - start.instructions, cycles }
+    }
+}
+
+/// Every marker that the program came by.
+pub(crate) fn marks(machine: &Machine, folder: &Path) -> Result<Vec<Mark>, Error> {
     let path = folder.join(OUTPUT);
     let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let column = column(machine).unwrap_or(0);
-    let at =
-        |line: &str| line.split(' ').nth(column).and_then(|cycles| cycles.parse::<u64>().ok()).unwrap_or(0);
-    let marks: Vec<u64> = text.lines().map(at).collect();
-    Ok(marks.chunks_exact(2).map(|pair| pair[1] - pair[0]).collect())
+    let mark = |line: &str| {
+        let numbers: Vec<u64> = line.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let cycles = column(machine).and_then(|column| numbers.get(column).copied());
+        Some(Mark { instructions: *numbers.first()?, cycles })
+    };
+    Ok(text.lines().filter_map(mark).collect())
 }

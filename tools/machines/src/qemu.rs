@@ -92,22 +92,27 @@ impl Runner {
             Some(Ok(printed)) => (printed, true),
             Some(Err(_)) | None => (run(None)?, false),
         };
-        let wrong = |what: &str, text: &str| Error::Firmware {
-            machine: self.machine.name,
-            message: format!("{what} in {text:?}"),
-        };
-        let spans = if plugged { cycles::spans(self.machine, folder.path())? } else { Vec::new() };
-        let mut costs = vec![Cost { instructions: 0, cycles: plugged.then_some(0) }; steps];
-        for (index, line) in printed.lines().enumerate() {
-            let add = line.split_once(' ').and_then(|(step, count)| {
-                let cost = costs.get_mut(step.parse::<usize>().ok()?)?;
-                cost.instructions += count.parse::<u64>().ok()?;
-                if let Some(cycles) = &mut cost.cycles {
-                    *cycles += spans.get(index)?;
+        let marks = if plugged { cycles::marks(self.machine, folder.path())? } else { Vec::new() };
+        let mut costs = vec![Cost { instructions: 0, cycles: None }; steps];
+        for line in printed.lines() {
+            let numbers: Vec<usize> = line.split(' ').filter_map(|number| number.parse().ok()).collect();
+            let mut add = || {
+                let &[step, counted, end] = numbers.as_slice() else { return None };
+                let cost = costs.get_mut(step)?;
+                if plugged {
+                    // What the plugin counts has no ticks.
+                    let span = marks.get(end)?.since(marks.get(end.checked_sub(1)?)?);
+                    cost.instructions += span.instructions;
+                    cost.cycles = span.cycles.map(|cycles| cost.cycles.unwrap_or(0) + cycles);
+                } else {
+                    cost.instructions += counted as u64;
                 }
                 Some(())
-            });
-            add.ok_or_else(|| wrong("no step and what it takes", line))?;
+            };
+            add().ok_or_else(|| Error::Firmware {
+                machine: self.machine.name,
+                message: format!("no step and what it takes in {line:?}"),
+            })?;
         }
         Ok(costs)
     }
@@ -116,9 +121,9 @@ impl Runner {
 /// What a step takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Instructions, to a tick of the machine's counter.
+    /// Instructions; to a tick of the machine's counter, where the [plugin](cycles) is not built.
     pub instructions: u64,
-    /// Estimated cycles of the machine's core, where the [plugin](cycles) is built and knows it.
+    /// Estimated cycles of the machine's core, where the plugin is built and knows it.
     pub cycles: Option<u64>,
 }
 

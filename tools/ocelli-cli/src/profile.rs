@@ -20,9 +20,9 @@ use crate::table::{grouped, table};
   ocelli profile digits.ocelli
   ocelli profile vww.ocelli --on qemu:m0 --json
 
-A machine's instructions are counted in steps of 40 (m33: 50, m55: 31.25, rv32: 1). On the host, the least time of several runs is shown.
-Cycles of m0, m3 and m4 are estimated where `cargo xtask setup` found a C compiler: the timings of the core's manual, memory without wait
-states. Arena is what lies in it while a layer runs, its working memory included.")]
+On a machine, instructions are shown; on the host, the least time of several runs. Where `cargo xtask setup` found a C compiler, instructions
+are exact (else to 50), and the cycles of m0, m3 and m4 are estimated: the timings of the core's manual, memory without wait states.
+The buffer is what a layer has of the arena: its output, or the rows of it that are kept, and its working memory; of all, the arena.")]
 pub struct Arguments {
     /// The packed model, made by `ocelli quantize`.
     model: PathBuf,
@@ -56,7 +56,7 @@ struct Layer {
     /// On the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     nanoseconds: Option<u64>,
-    arena_bytes: usize,
+    buffer_bytes: usize,
 }
 
 /// What the whole model takes.
@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             (Some(Runner::new(machine)?.profile(bytes.bytes(), steps.len(), &input, limit)?), None)
         }
     };
-    let arena = arena_bytes(&model, &steps);
+    let buffers = buffer_bytes(&model, &steps);
     let layers: Vec<Layer> = steps
         .iter()
         .enumerate()
@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             instructions: costs.as_ref().map(|costs| costs[index].instructions),
             cycles: costs.as_ref().and_then(|costs| costs[index].cycles),
             nanoseconds: nanoseconds.as_ref().map(|times| times[index]),
-            arena_bytes: arena[index],
+            buffer_bytes: buffers[index],
         })
         .collect();
     let total = Total {
@@ -154,33 +154,20 @@ fn kernel(model: &Model<'_>, step: &Step<'_>) -> &'static str {
     if step.operator.is_packed() { model.target().name() } else { "portable" }
 }
 
-/// Bytes of the arena in use during each step: those of all tensors that were made and are still to be read.
-fn arena_bytes(model: &Model<'_>, steps: &[Step<'_>]) -> Vec<usize> {
-    let count = model.tensors().len();
-    let (mut first, mut last) = (vec![usize::MAX; count], vec![0; count]);
-    let mut use_at = |tensor: u16, step: usize| {
-        let tensor = usize::from(tensor);
-        first[tensor] = first[tensor].min(step);
-        last[tensor] = last[tensor].max(step);
+/// Bytes of the arena that the output of each step has, or the rows of it that are kept, and the step's working memory.
+fn buffer_bytes(model: &Model<'_>, steps: &[Step<'_>]) -> Vec<usize> {
+    let bytes = |tensor: u16| {
+        let tensor = model.tensor(tensor).filter(|tensor| tensor.constant == 0);
+        tensor.and_then(|tensor| tensor.range()).map_or(0, |range| range.len())
     };
-    for (index, step) in steps.iter().enumerate() {
-        step.inputs.iter().chain([&step.output]).for_each(|&tensor| use_at(tensor, index));
-    }
-    let during = |step: usize| {
-        let live = |&(index, _): &(usize, &ocelli::TensorInfo)| first[index] <= step && step <= last[index];
-        let in_arena =
-            model.tensors().iter().enumerate().filter(live).filter(|(_, tensor)| tensor.constant == 0);
-        let mut ranges: Vec<_> = in_arena.filter_map(|(_, tensor)| tensor.range()).collect();
-        ranges.sort_by_key(|range| range.start);
-        // Tensors that are updated in place lie on one another.
-        let (mut bytes, mut end) = (0, 0);
-        for range in ranges {
-            bytes += range.end.saturating_sub(range.start.max(end));
-            end = end.max(range.end);
-        }
-        bytes
+    let is_input =
+        |tensor: u16| model.tensor(tensor).is_some_and(|tensor| std::ptr::eq(tensor, model.input()));
+    let is_made = |tensor: u16| is_input(tensor) || steps.iter().any(|step| step.output == tensor);
+    let of = |step: &Step<'_>| {
+        let scratch = step.inputs.iter().copied().filter(|&input| !is_made(input));
+        bytes(step.output) + scratch.map(bytes).sum::<usize>()
     };
-    (0..steps.len()).map(during).collect()
+    steps.iter().map(of).collect()
 }
 
 fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
@@ -190,7 +177,7 @@ fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
     if total.cycles.is_some() {
         header.extend(["est. cycles", "cycles/MAC"]);
     }
-    header.push("arena");
+    header.push("buffer");
     let mut lines = table(&header, 4);
 
     let all = total.instructions.or(total.nanoseconds).unwrap_or(0);
@@ -199,14 +186,14 @@ fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
         0 => "-".to_owned(),
         _ => format!("{:.2}", cost as f64 / macs as f64),
     };
-    let mut row = |names: [String; 4], macs: u64, cost: u64, cycles: Option<u64>, arena: usize| {
+    let mut row = |names: [String; 4], macs: u64, cost: u64, cycles: Option<u64>, buffer: usize| {
         let mut cells = names.to_vec();
         cells.extend([grouped(macs), shown(cost), ratio(cost, macs)]);
         cells.push(format!("{:.1}", 100.0 * cost as f64 / all.max(1) as f64));
         if let Some(cycles) = cycles {
             cells.extend([grouped(cycles), ratio(cycles, macs)]);
         }
-        cells.push(grouped(arena as u64));
+        cells.push(grouped(buffer as u64));
         lines.add_row(cells);
     };
     for layer in layers {
@@ -218,7 +205,7 @@ fn print_table(layers: &[Layer], total: &Total) -> Result<()> {
             format!("{height}x{width}x{channels}"),
         ];
         let cost = layer.instructions.or(layer.nanoseconds).unwrap_or(0);
-        row(names, layer.macs, cost, layer.cycles, layer.arena_bytes);
+        row(names, layer.macs, cost, layer.cycles, layer.buffer_bytes);
     }
     let names = ["all".to_owned(), String::new(), String::new(), String::new()];
     row(names, total.macs, all, total.cycles, total.arena_bytes);

@@ -70,7 +70,7 @@ fn from_float_network_to_classes() {
     let (total, layers) = lines.split_last().expect("lines");
     let sum: u64 = layers.iter().filter_map(|layer| layer["macs"].as_u64()).sum();
     assert!(sum > 0 && total["macs"] == sum, "{total}");
-    let largest = layers.iter().filter_map(|layer| layer["arena_bytes"].as_u64()).max();
+    let largest = layers.iter().filter_map(|layer| layer["buffer_bytes"].as_u64()).max();
     assert!(largest > Some(0) && largest <= total["arena_bytes"].as_u64(), "{total}");
 
     let held_out = "models/digits/pictures/held-out";

@@ -142,12 +142,11 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
     let input: Vec<u8> = test_bytes(1).take(model.input().len()).map(i8::cast_unsigned).collect();
     let runner = Runner::new(machine)?;
     let report = runner.run(&bytes, &input, LIMIT)?.report;
-    let cycles = match cycles::plugin(machine) {
-        Some(_) => {
-            let costs = runner.profile(&bytes, model.steps().count(), &input, LIMIT)?;
-            costs.iter().map(|cost| cost.cycles).sum()
-        }
-        None => None,
+    let cycles = if cycles::are_estimated(machine) {
+        let costs = runner.profile(&bytes, model.steps().count(), &input, LIMIT)?;
+        costs.iter().map(|cost| cost.cycles).sum()
+    } else {
+        None
     };
     let code_bytes = if bytes.len() as u64 + LARGEST_CODE > u64::from(machine.code.length) {
         None

@@ -1,5 +1,6 @@
 //! The image that runs any packed model: it reads `model` and `inputs`, writes `outputs`, and prints what that took, as one line of JSON.
-//! Where there is a file `profile`, it runs the first input alone and prints the index and the instructions of each step instead.
+//! Where there is a file `profile`, it runs the first input alone and prints for each step its index, its
+//! instructions and the reading of the counter that ended it instead.
 #![no_std]
 #![no_main]
 
@@ -22,8 +23,8 @@ fn run() -> Result<(), BatchError<FileError>> {
     let model = files::read(c"model", model).map_err(BatchError::Files)?;
     let mut files = InputsAndOutputs::open().map_err(BatchError::Files)?;
     if files::exists(c"profile") {
-        return profile(model, memory, &counter, &mut files, |step, instructions| {
-            println!("{step} {instructions}");
+        return profile(model, memory, &counter, &mut files, |step, instructions, reading| {
+            println!("{step} {instructions} {reading}");
         });
     }
     // SAFETY: `memory` holds the stack's lower bound, and nothing else uses what is below the stack pointer.
