@@ -12,7 +12,7 @@ use crate::graph::{Quantization, Shape};
 use crate::pack::AlignedBytes;
 
 /// How a packed model does on a data set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Number of samples.
     pub samples: usize,
@@ -22,6 +22,17 @@ pub struct Evaluation {
     pub agreement_percent: f64,
     /// The power of the float outputs over that of the int8 outputs' error, each less its mean over the classes, decibels.
     pub sqnr_db: f64,
+    /// What each sample is taken for.
+    pub predictions: Vec<Prediction>,
+}
+
+/// The classes that the two networks name for a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// The float network's.
+    pub float: usize,
+    /// The int8 network's.
+    pub int8: usize,
 }
 
 /// Top-1 accuracies on the same samples.
@@ -76,8 +87,7 @@ pub enum EvaluateError {
 
 /// What one sample shows.
 struct Outcome {
-    float: usize,
-    int8: usize,
+    classes: Prediction,
     signal: f64,
     noise: f64,
 }
@@ -102,13 +112,14 @@ pub fn evaluate(
 
     let count = outcomes.len() as f64;
     let percent = |number: usize| 100.0 * number as f64 / count;
-    let agreement_percent = percent(outcomes.iter().filter(|one| one.float == one.int8).count());
+    let agreement_percent =
+        percent(outcomes.iter().filter(|one| one.classes.float == one.classes.int8).count());
     let accuracy = data.is_labelled().then(|| {
         let right = |class: usize, sample: usize| data.label(sample) == Some(class);
         let pairs: Vec<(bool, bool)> = outcomes
             .iter()
             .enumerate()
-            .map(|(sample, one)| (right(one.float, sample), right(one.int8, sample)))
+            .map(|(sample, one)| (right(one.classes.float, sample), right(one.classes.int8, sample)))
             .collect();
         let float_percent = percent(pairs.iter().filter(|pair| pair.0).count());
         let int8_percent = percent(pairs.iter().filter(|pair| pair.1).count());
@@ -124,6 +135,7 @@ pub fn evaluate(
         accuracy,
         agreement_percent,
         sqnr_db: 10.0 * (signal / noise).log10(),
+        predictions: outcomes.iter().map(|one| one.classes).collect(),
     })
 }
 
@@ -136,9 +148,73 @@ pub fn accuracy(
     data: &Dataset,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Option<f64>, EvaluateError> {
-    let right = each(packed, data, progress, |sample, int8| Ok(data.label(sample) == Some(best(int8))))?;
-    let percent = 100.0 * right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
-    Ok(data.is_labelled().then_some(percent))
+    let classes = predict(packed, data, progress)?;
+    let right =
+        classes.iter().enumerate().filter(|&(sample, &class)| data.label(sample) == Some(class)).count();
+    Ok(data.is_labelled().then_some(100.0 * right as f64 / classes.len() as f64))
+}
+
+/// The class that a packed model names for each sample, of samples in parallel.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn predict(
+    packed: &[u8],
+    data: &Dataset,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Vec<usize>, EvaluateError> {
+    each(packed, data, progress, |_, int8| Ok(best(int8)))
+}
+
+/// How often a tensor takes each int8 value; the value `v` is at the index of its bits, `v as u8`.
+pub type ValueCounts = [u64; 256];
+
+/// How often the outputs of each step take each value over some samples, in parallel.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn value_counts(
+    packed: &[u8],
+    data: &Dataset,
+    samples: &[usize],
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Vec<ValueCounts>, EvaluateError> {
+    let packed = AlignedBytes::new(packed);
+    let model = open(&packed, data)?;
+    let quantization = Quantization { scale: model.input().scale, zero_point: model.input().zero_point };
+    let steps = model.steps().count();
+    let done = AtomicUsize::new(0);
+    let add = |mut sums: Vec<ValueCounts>, counts: Vec<ValueCounts>| {
+        for (sum, count) in sums.iter_mut().flatten().zip(counts.iter().flatten()) {
+            *sum += count;
+        }
+        Ok(sums)
+    };
+    samples
+        .par_iter()
+        .map(|&sample| {
+            let mut arena = vec![0; model.arena_bytes()];
+            let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena)?;
+            let mut counts = vec![[0; 256]; steps];
+            engine.run_observed(&data.quantized(sample, quantization)?, |step, _, _, values| {
+                for value in values {
+                    counts[step][usize::from(value.cast_unsigned())] += 1;
+                }
+            })?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, samples.len());
+            Ok(counts)
+        })
+        .try_reduce(|| vec![[0; 256]; steps], add)
+}
+
+/// How many of the 256 values carry a tensor: 2 to the entropy of its values in bits.
+pub fn effective_levels(counts: &ValueCounts) -> f64 {
+    let total = counts.iter().sum::<u64>() as f64;
+    let part = |&count: &u64| {
+        let share = count as f64 / total;
+        if count == 0 { 0.0 } else { -share * share.log2() }
+    };
+    counts.iter().map(part).sum::<f64>().exp2()
 }
 
 /// Runs a packed model on every sample, in parallel, and gives what `judge` makes of each sample's index and real outputs.
@@ -149,15 +225,8 @@ fn each<T: Send>(
     judge: impl Fn(usize, &[f64]) -> Result<T, EvaluateError> + Sync,
 ) -> Result<Vec<T>, EvaluateError> {
     let packed = AlignedBytes::new(packed);
-    let model = Model::open(packed.bytes())?;
-    let input = model.input();
-    let expected = Shape::new(input.height.into(), input.width.into(), input.channels.into());
-    if expected != data.shape() {
-        return Err(EvaluateError::Input { expected, found: data.shape() });
-    }
-    let quantization = Quantization { scale: input.scale, zero_point: input.zero_point };
-    Engine::<{ operator::ALL }>::new(model, &mut vec![0; model.arena_bytes()])?;
-
+    let model = open(&packed, data)?;
+    let quantization = Quantization { scale: model.input().scale, zero_point: model.input().zero_point };
     let done = AtomicUsize::new(0);
     (0..data.len())
         .into_par_iter()
@@ -176,9 +245,25 @@ fn each<T: Send>(
         .collect()
 }
 
+/// A model that takes the samples of a data set and starts.
+fn open<'m>(packed: &'m AlignedBytes, data: &Dataset) -> Result<Model<'m>, EvaluateError> {
+    let model = Model::open(packed.bytes())?;
+    let input = model.input();
+    let expected = Shape::new(input.height.into(), input.width.into(), input.channels.into());
+    if expected != data.shape() {
+        return Err(EvaluateError::Input { expected, found: data.shape() });
+    }
+    Engine::<{ operator::ALL }>::new(model, &mut vec![0; model.arena_bytes()])?;
+    Ok(model)
+}
+
 fn outcome(float: &[f64], int8: &[f64]) -> Outcome {
     let errors: Vec<f64> = int8.iter().zip(float).map(|(int8, float)| int8 - float).collect();
-    Outcome { float: best(float), int8: best(int8), signal: power(float), noise: power(&errors) }
+    Outcome {
+        classes: Prediction { float: best(float), int8: best(int8) },
+        signal: power(float),
+        noise: power(&errors),
+    }
 }
 
 /// The first of the greatest values.
@@ -200,6 +285,15 @@ mod tests {
     #[test]
     fn of_equal_scores_the_first_wins() {
         assert_eq!(best(&[0.0, 2.0, 2.0, 1.0]), 1);
+    }
+
+    #[test]
+    fn values_used_evenly_are_as_many_levels() {
+        let mut counts = [0; 256];
+        counts[3..7].fill(5);
+        assert!((effective_levels(&counts) - 4.0).abs() < 1e-9);
+        counts[3] = 1_000_000;
+        assert!(effective_levels(&counts) < 1.01);
     }
 
     #[test]

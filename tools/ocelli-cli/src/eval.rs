@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let data = arguments.options.open(&arguments.data, shape, arguments.classes.as_deref(), names)?;
     check_preprocessing(&model, &data)?;
-    check_classes(&model, &data)?;
+    check_classes(model.output().len(), &data)?;
     let progress = Progress::new(!arguments.json);
     let progress = |done, total| progress.set("evaluating", done, total);
     let mut line = Line { model: model.name().to_owned(), samples: data.len(), ..Line::default() };
@@ -122,8 +122,7 @@ fn check_preprocessing(model: &Model<'_>, data: &Dataset) -> Result<()> {
 }
 
 /// Refuses classes that the model has no output for.
-fn check_classes(model: &Model<'_>, data: &Dataset) -> Result<()> {
-    let outputs = model.output().len();
+pub fn check_classes(outputs: usize, data: &Dataset) -> Result<()> {
     match (0..data.len()).filter_map(|index| data.label(index)).max() {
         Some(class) if class >= outputs => {
             bail!("the data has a class {class}, the model has outputs for 0 to {}", outputs - 1)

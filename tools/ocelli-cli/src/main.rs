@@ -1,6 +1,7 @@
 //! The command `ocelli`: from a network file to int8 on a microcontroller.
 #![forbid(unsafe_code)]
 
+mod conversion;
 mod data;
 mod eval;
 mod files;
@@ -12,6 +13,7 @@ mod print;
 mod profile;
 mod progress;
 mod quantize;
+mod report;
 mod run;
 mod table;
 
@@ -32,6 +34,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Quantize(quantize::Arguments),
     Eval(eval::Arguments),
+    Report(report::Arguments),
     Run(run::Arguments),
     Profile(profile::Arguments),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
     };

@@ -255,7 +255,7 @@ fn a_closed_pipe_is_no_failure() {
 
 #[test]
 fn every_subcommand_has_help_with_examples() {
-    for subcommand in ["inspect", "quantize", "eval", "run"] {
+    for subcommand in ["inspect", "quantize", "eval", "report", "run"] {
         assert_names(&printed(&[subcommand, "--help"]), &["Examples:", &format!("ocelli {subcommand}")]);
     }
 }

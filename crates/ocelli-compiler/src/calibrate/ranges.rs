@@ -62,7 +62,7 @@ pub struct TensorStatistics {
     pub channel_squares: Vec<f64>,
     /// The least and the greatest value of each channel.
     pub channel_ranges: Vec<[f32; 2]>,
-    /// How often values fall between `min` and `max`, zeros apart; empty where it was not asked for.
+    /// How often values fall between `min` and `max`, zeros apart.
     histogram: Vec<u64>,
     /// Values that are zero: they have no error in any range.
     zeros: u64,
@@ -79,11 +79,10 @@ pub fn collect(
     model: &FloatModel,
     data: &Dataset,
     samples: &[usize],
-    method: RangeMethod,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Statistics, CalibrationError> {
-    let passes = if method == RangeMethod::MinMax { 1 } else { 2 };
-    let total = passes * samples.len();
+    // The first pass finds where the bins of the second lie.
+    let total = 2 * samples.len();
     let done = AtomicUsize::new(0);
     let run = |sample: usize| -> Result<Vec<Option<Vec<f32>>>, CalibrationError> {
         let values = model.run_all(&data.input(sample)?)?;
@@ -106,17 +105,15 @@ pub fn collect(
         let means = tensor.channel_means.iter_mut().chain(&mut tensor.channel_squares);
         means.for_each(|mean| *mean /= samples.len() as f64);
     }
-    if passes == 2 {
-        let empty = || vec![(Vec::new(), 0); graph.tensors.len()];
-        let histograms = samples
-            .par_iter()
-            .map(|&sample| Ok(statistics.histograms(&run(sample)?)))
-            .try_reduce(empty, |first, second| Ok(add_histograms(first, second)))
-            .map_err(|error: CalibrationError| error)?;
-        for (tensor, (histogram, zeros)) in statistics.tensors.iter_mut().zip(histograms) {
-            if let Some(tensor) = tensor {
-                (tensor.histogram, tensor.zeros) = (histogram, zeros);
-            }
+    let empty = || vec![(Vec::new(), 0); graph.tensors.len()];
+    let histograms = samples
+        .par_iter()
+        .map(|&sample| Ok(statistics.histograms(&run(sample)?)))
+        .try_reduce(empty, |first, second| Ok(add_histograms(first, second)))
+        .map_err(|error: CalibrationError| error)?;
+    for (tensor, (histogram, zeros)) in statistics.tensors.iter_mut().zip(histograms) {
+        if let Some(tensor) = tensor {
+            (tensor.histogram, tensor.zeros) = (histogram, zeros);
         }
     }
     Ok(statistics)
@@ -225,6 +222,18 @@ impl TensorStatistics {
         for (range, other) in self.channel_ranges.iter_mut().zip(&other.channel_ranges) {
             *range = union(&[*range, *other]);
         }
+    }
+
+    /// How many values lie in each of some bins of equal width from `min` to `max`, zeros included. At most 2048 bins.
+    pub fn histogram(&self, bins: usize) -> Vec<u64> {
+        let bins = bins.clamp(1, BINS);
+        let mut counts = vec![0; bins];
+        for (bin, count) in self.histogram.iter().enumerate() {
+            counts[bin * bins / BINS] += count;
+        }
+        let place = -f64::from(self.min) / f64::from(self.max - self.min).max(f64::MIN_POSITIVE);
+        counts[((place.max(0.0) * bins as f64) as usize).min(bins - 1)] += self.zeros;
+        counts
     }
 
     /// The range that int8 should cover, zero included.

@@ -31,13 +31,14 @@ use thiserror::Error;
 use crate::calibrate::data::Dataset;
 use crate::calibrate::ranges::{self, CalibrationError, RangeMethod, Statistics};
 use crate::float::{FloatError, FloatModel};
-use crate::graph::{Bias, Graph, Operator, Shape, TensorId, Weights};
+use crate::graph::{Bias, Graph, Operator, Quantization, Shape, TensorId, Weights};
 use crate::pack::{AlignedBytes, PackError, pack};
 use crate::plan::plan;
 use crate::quantized::QuantizedGraph;
 use activations::Scales;
 use channel_scales::{ChannelFactors, Places};
 use prepare::{Prepared, Refusals};
+pub use report::weight_bytes;
 
 /// How to quantize.
 #[derive(Clone, Debug)]
@@ -73,6 +74,25 @@ pub struct Quantized {
     pub graph: QuantizedGraph,
     /// Its layers in order of execution.
     pub report: Vec<LayerReport>,
+    /// The input and what each layer makes, in order of execution.
+    pub tensors: Vec<TensorReport>,
+}
+
+/// What values a tensor takes in the float network over the calibration inputs, and the range that int8 covers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorReport {
+    /// The tensor's name in the file.
+    pub name: String,
+    /// Height, width, channels.
+    pub shape: Shape,
+    /// The scale and zero point chosen.
+    pub quantization: Quantization,
+    /// The least and the greatest factor on channels, where each has a scale of its own: that of the tensor less its factor.
+    pub channel_factors: Option<[f64; 2]>,
+    /// The least and the greatest value.
+    pub extremes: [f32; 2],
+    /// How many values lie in each of as many bins of equal width between the extremes.
+    pub histogram: Vec<u64>,
 }
 
 /// A layer and its error.
@@ -92,6 +112,10 @@ pub struct LayerReport {
     pub sqnr_db: f64,
     /// Float values that lie outside the int8 range, percent.
     pub saturation_percent: f64,
+    /// The cosine of the angle between the float values and the int8 network's; 1 without error.
+    pub cosine: f64,
+    /// How many of the 256 values carry the output: 2 to the entropy of the int8 values in bits.
+    pub effective_levels: f64,
 }
 
 /// What is being done.
@@ -183,7 +207,7 @@ pub fn quantize(
     let float = FloatModel::new(graph)?;
     let samples = data.spread(options.samples.max(1));
     let graph = &constants::fold(graph, &float, &data.input(0).map_err(CalibrationError::from)?)?;
-    let statistics = ranges::collect(graph, &float, data, &samples, options.ranges, &|done, total| {
+    let statistics = ranges::collect(graph, &float, data, &samples, &|done, total| {
         progress(Stage::Ranges, done, total);
     })?;
 
@@ -282,7 +306,8 @@ impl Sources<'_> {
             data,
             &data.spread(options.report_samples.clamp(1, samples.len())),
         )?;
-        Ok(Quantized { graph: quantized, report })
+        let tensors = report::tensors(&networks, self.statistics);
+        Ok(Quantized { graph: quantized, report, tensors })
     }
 }
 

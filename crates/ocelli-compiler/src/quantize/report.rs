@@ -6,21 +6,29 @@ use rayon::prelude::*;
 use super::build;
 use super::channel_scales::ChannelFactors;
 use super::prepare::Prepared;
-use super::{LayerReport, QuantizeError};
+use super::{LayerReport, QuantizeError, TensorReport};
 use crate::calibrate::data::Dataset;
-use crate::calibrate::ranges::CalibrationError;
+use crate::calibrate::ranges::{CalibrationError, Statistics};
+use crate::evaluate::{ValueCounts, effective_levels};
 use crate::float::FloatModel;
 use crate::graph::TensorId;
 use crate::pack::{AlignedBytes, PackError};
 use crate::quantized::{Operation, QuantizedGraph};
 
 /// Sums over the values of a tensor.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone)]
 struct Sums {
+    /// Of squared float values.
     signal: f64,
+    /// Of squared errors.
     noise: f64,
+    /// Of squared values of the int8 network.
+    power: f64,
+    /// Of products of float values with those of the int8 network.
+    product: f64,
     saturated: u64,
     values: u64,
+    counts: ValueCounts,
 }
 
 /// The float network and the int8 one made of it.
@@ -53,14 +61,14 @@ pub(super) fn report(
             let model = Model::open(packed.bytes()).map_err(PackError::from)?;
             let mut arena = vec![0; model.arena_bytes()];
             let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).map_err(PackError::from)?;
-            let mut sums = vec![Sums::default(); steps.len()];
+            let mut sums = vec![Sums::none(); steps.len()];
             engine.run_observed(&input, |step, _, rows, values| {
                 let output = graph.nodes[steps[step]].output;
                 let row_length = values.len() / rows.len();
                 let real = real[prepared.source[output.0].0].as_deref();
                 if let Some(real) = real.and_then(|real| real.get(rows.start * row_length..)) {
                     let of_row = compare(graph, output, factors[output.0].as_deref(), values, real);
-                    sums[step] = sums[step].plus(&of_row);
+                    sums[step].add(&of_row);
                 }
             })?;
             Ok(sums)
@@ -68,7 +76,8 @@ pub(super) fn report(
         .collect::<Result<_, QuantizeError>>()?;
 
     let layer = |(step, &node): (usize, &usize)| {
-        let sums = of_samples.iter().fold(Sums::default(), |sum, other| sum.plus(&other[step]));
+        let mut sums = Sums::none();
+        of_samples.iter().for_each(|sample| sums.add(&sample[step]));
         let node = &graph.nodes[node];
         let channels = node.inputs.first().map_or(0, |&input| graph.tensor(input).shape.channels);
         LayerReport {
@@ -79,19 +88,53 @@ pub(super) fn report(
             weight_bytes: weight_bytes(&node.operation),
             sqnr_db: 10.0 * (sums.signal / sums.noise).log10(),
             saturation_percent: 100.0 * sums.saturated as f64 / sums.values.max(1) as f64,
+            cosine: if sums.noise > 0.0 { sums.product / (sums.signal * sums.power).sqrt() } else { 1.0 },
+            effective_levels: effective_levels(&sums.counts),
         }
     };
     Ok(steps.iter().enumerate().map(layer).collect())
 }
 
+/// What each tensor that a step reads from outside or makes takes in float, and its scale.
+pub(super) fn tensors(networks: &Networks<'_>, statistics: &Statistics) -> Vec<TensorReport> {
+    let &Networks { prepared, quantized: graph, factors, .. } = networks;
+    let made = graph.nodes.iter().filter(|node| !matches!(node.operation, Operation::Reshape));
+    let ids = std::iter::once(graph.input).chain(made.map(|node| node.output));
+    ids.filter_map(|id| {
+        let values = statistics.tensor(prepared.source[id.0])?;
+        let tensor = graph.tensor(id);
+        let channel_factors = factors[id.0].as_ref().map(|factors| {
+            let ends = [f64::INFINITY, f64::NEG_INFINITY];
+            factors.iter().fold(ends, |[least, most], &factor| [least.min(factor), most.max(factor)])
+        });
+        Some(TensorReport {
+            name: tensor.name.clone(),
+            shape: tensor.shape,
+            quantization: tensor.quantization,
+            channel_factors,
+            extremes: [values.min, values.max],
+            histogram: values.histogram(TENSOR_BINS),
+        })
+    })
+    .collect()
+}
+
+/// Bins of a tensor's histogram in reports.
+const TENSOR_BINS: usize = 64;
+
 impl Sums {
-    fn plus(&self, other: &Self) -> Self {
-        Self {
-            signal: self.signal + other.signal,
-            noise: self.noise + other.noise,
-            saturated: self.saturated + other.saturated,
-            values: self.values + other.values,
-        }
+    fn none() -> Self {
+        Self { signal: 0.0, noise: 0.0, power: 0.0, product: 0.0, saturated: 0, values: 0, counts: [0; 256] }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+        self.power += other.power;
+        self.product += other.product;
+        self.saturated += other.saturated;
+        self.values += other.values;
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
     }
 }
 
@@ -106,20 +149,25 @@ fn compare(
     let (scale, zero_point) = (f64::from(quantization.scale), f64::from(quantization.zero_point));
     let ends = [-128.5, 127.5].map(|end| scale * (end - zero_point));
     let channels = graph.tensor(id).shape.channels;
-    let mut sums = Sums { values: values.len() as u64, ..Sums::default() };
+            let mut sums = vec![Sums::none(); steps.len()];
+            engine.run_observed(&input, |step, _, rows, values| {
     for (index, (&value, &real)) in values.iter().zip(real).enumerate() {
         let factor = factors.map_or(1.0, |factors| factors[index % channels]);
         let real = f64::from(real);
-        let error = scale * (f64::from(value) - zero_point) / factor - real;
+        let int8 = scale * (f64::from(value) - zero_point) / factor;
+        let error = int8 - real;
         sums.signal += real * real;
         sums.noise += error * error;
+        sums.power += int8 * int8;
+        sums.product += int8 * real;
+        sums.counts[usize::from(value.cast_unsigned())] += 1;
         sums.saturated += u64::from(real * factor < ends[0] || real * factor > ends[1]);
     }
     sums
 }
 
 /// Bytes of the weights, biases and tables of an operation.
-fn weight_bytes(operation: &Operation) -> usize {
+pub fn weight_bytes(operation: &Operation) -> usize {
     match operation {
         // Bias and multiplier take 4 bytes each a channel.
         Operation::Conv2d(conv) => conv.weights.len() + 8 * conv.bias.len(),
