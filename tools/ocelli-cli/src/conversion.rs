@@ -106,7 +106,7 @@ impl Conversion {
 
     /// Quantizes a network unless it is int8 already.
     pub fn run(&self, network: Imported, progress: &Progress) -> Result<Converted> {
-        if network.int8 { self.as_it_is(&network) } else { self.from_float(network, progress) }
+        if network.int8 { self.as_it_is(&network) } else { self.quantized(network, progress) }
     }
 
     fn as_it_is(&self, network: &Imported) -> Result<Converted> {
@@ -133,7 +133,7 @@ impl Conversion {
         })
     }
 
-    fn from_float(&self, network: Imported, progress: &Progress) -> Result<Converted> {
+    fn quantized(&self, network: Imported, progress: &Progress) -> Result<Converted> {
         let path = self.network.display();
         if self.calibrate.is_empty() {
             bail!(

@@ -30,10 +30,14 @@ pub fn grouped(number: u64) -> String {
 /// of a long path tells more than its start.
 pub fn short(name: &str) -> String {
     const LONGEST: usize = 48;
-    let first = name.split(';').next().unwrap_or(name);
-    match first.chars().count().checked_sub(LONGEST) {
-        None | Some(0) => first.to_owned(),
-        Some(over) => format!("…{}", first.chars().skip(over + 1).collect::<String>()),
+    ending(name.split(';').next().unwrap_or(name), LONGEST)
+}
+
+/// The last `longest` characters of a name.
+pub fn ending(name: &str, longest: usize) -> String {
+    match name.chars().count().checked_sub(longest) {
+        None | Some(0) => name.to_owned(),
+        Some(over) => format!("…{}", name.chars().skip(over + 1).collect::<String>()),
     }
 }
 

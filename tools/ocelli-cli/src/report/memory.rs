@@ -8,7 +8,7 @@ use ocelli_format::Step;
 
 use super::columns::number_every;
 use super::svg::{Anchor, Svg};
-use crate::table::{grouped, short};
+use crate::table::{ending, grouped, short};
 
 /// A tensor's bytes in the arena, and the steps during which they must stay.
 pub struct Tenant {
@@ -217,15 +217,5 @@ fn kilobytes(bytes: usize) -> String {
         0.0 => "0".to_owned(),
         size if size < 10.0 && size.fract() != 0.0 => format!("{size:.1} KiB"),
         size => format!("{size:.0} KiB"),
-    }
-}
-
-/// The last letters of a name, which tell more than the first.
-fn ending(name: &str, letters: usize) -> String {
-    let over = name.chars().count().saturating_sub(letters);
-    if over == 0 {
-        name.to_owned()
-    } else {
-        format!("…{}", name.chars().skip(over + 1).collect::<String>())
     }
 }

@@ -13,7 +13,7 @@ use ocelli_format::Metadata;
 use super::Packed;
 use super::histogram::{Histogram, number};
 use crate::progress::Progress;
-use crate::table::short;
+use crate::table::{ending, short};
 
 /// What the page shows of a tensor.
 pub struct Card {
@@ -101,5 +101,5 @@ fn int8_card(name: &str, shape: String, quantization: Quantization, counts: &Val
 }
 
 fn card(name: &str, shape: String, chart: String, lines: Vec<String>) -> Card {
-    Card { name: name.to_owned(), short: short(name), shape, chart, lines }
+    Card { name: name.to_owned(), short: ending(&short(name), 28), shape, chart, lines }
 }
