@@ -149,8 +149,7 @@ fn compare(
     let (scale, zero_point) = (f64::from(quantization.scale), f64::from(quantization.zero_point));
     let ends = [-128.5, 127.5].map(|end| scale * (end - zero_point));
     let channels = graph.tensor(id).shape.channels;
-            let mut sums = vec![Sums::none(); steps.len()];
-            engine.run_observed(&input, |step, _, rows, values| {
+    let mut sums = Sums { values: values.len() as u64, ..Sums::none() };
     for (index, (&value, &real)) in values.iter().zip(real).enumerate() {
         let factor = factors.map_or(1.0, |factors| factors[index % channels]);
         let real = f64::from(real);

@@ -1,11 +1,11 @@
 //! `ocelli report`: everything about a quantized network on one page.
 
 mod accuracy;
+mod arena;
 mod columns;
 mod confusion;
 mod histogram;
 mod layers;
-mod memory;
 mod page;
 mod svg;
 mod tensors;
@@ -18,16 +18,16 @@ use ocelli::Model;
 use ocelli_compiler::calibrate::data::Dataset;
 use ocelli_compiler::graph::Graph;
 use ocelli_compiler::pack::{AlignedBytes, pack};
-use ocelli_compiler::plan::plan;
+use ocelli_compiler::plan::plan_with;
 use ocelli_compiler::quantize::constant_channels;
-use ocelli_compiler::quantized::{Operation, QuantizedGraph};
+use ocelli_compiler::quantized::{Operation, QuantizedGraph, QuantizedNode};
 
 use crate::conversion::{Conversion, Converted};
 use crate::progress::Progress;
-use crate::{eval, files, print};
+use crate::{eval, files, memory, print};
 use accuracy::Accuracy;
+use arena::{Arena, Peak};
 use layers::Layer;
-use memory::Memory;
 use page::Page;
 
 /// Write a page about a quantized network: accuracy, error by layer, memory over time, cost, and the values of every tensor.
@@ -45,6 +45,8 @@ byte a sample (.u8) or one a line.")]
 pub struct Arguments {
     #[command(flatten)]
     conversion: Conversion,
+    #[command(flatten)]
+    memory: memory::Options,
     /// Inputs to measure on, best other ones than those to calibrate with; with classes where top-1 is wanted.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
@@ -87,7 +89,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let lowered = conversion.lower(graph)?.graph;
     let metadata = conversion.metadata(graph, converted.pictures)?;
     let labels = metadata.labels.clone();
-    let file = pack(&lowered, &plan(&lowered), metadata)
+    let layout = plan_with(&lowered, &arguments.memory.plan());
+    arguments.memory.check(&lowered, &layout)?;
+    let file = pack(&lowered, &layout, metadata)
         .with_context(|| format!("cannot pack {}", conversion.network.display()))?;
     let packed = Packed { converted, file, labels };
 
@@ -100,8 +104,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         _ => None,
     };
-    let names = lowered.nodes.iter().filter(|node| !matches!(node.operation, Operation::Reshape));
-    let names: Vec<String> = names.map(|node| node.name.clone()).collect();
+    let steps = |node: &&QuantizedNode| !matches!(node.operation, Operation::Reshape);
+    let names: Vec<String> = lowered.nodes.iter().filter(steps).map(|node| node.name.clone()).collect();
+    let peak =
+        Peak { step: lowered.nodes[..layout.busiest].iter().filter(steps).count(), bytes: layout.peak_bytes };
     let layers = Layer::all(&packed, counts.as_deref());
     let page = Page::new(
         &packed,
@@ -109,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         conversion,
         accuracy,
         &layers,
-        &Memory::of(&model, names),
+        &Arena::of(&model, names, peak),
         tensors::cards(&packed, counts.as_deref()),
     );
     files::write_whole(&arguments.output, page.html()?.as_bytes())?;

@@ -10,10 +10,10 @@ use ocelli_compiler::import::Format;
 
 use super::Packed;
 use super::accuracy::{Accuracy, Picture};
+use super::arena::Arena;
 use super::confusion::Mistake;
 use super::histogram::number;
 use super::layers::{self, Layer};
-use super::memory::Memory;
 use super::tensors::Card;
 use crate::conversion::Conversion;
 use crate::table::{grouped, short};
@@ -87,7 +87,7 @@ impl<'a> Page<'a> {
         options: &Conversion,
         accuracy: Option<Accuracy>,
         layers: &'a [Layer],
-        memory: &Memory,
+        arena: &Arena,
         tensors: Vec<Card>,
     ) -> Self {
         let mut worst: Vec<&Layer> = layers.iter().filter(|layer| sqnr(layer).is_finite()).collect();
@@ -101,7 +101,7 @@ impl<'a> Page<'a> {
             card: card(packed, model, options, layers),
             error_chart: layers::error_chart(layers),
             worst,
-            memory: MemorySection::of(memory, model.arena_bytes()),
+            memory: MemorySection::of(arena, model.arena_bytes()),
             macs_chart: layers::macs_chart(layers),
             weights_chart: layers::weights_chart(layers),
             layers,
@@ -275,10 +275,10 @@ impl AccuracySection {
 }
 
 impl MemorySection {
-    fn of(memory: &Memory, arena_bytes: usize) -> Self {
-        let peak_step = memory.busiest();
-        let bytes = memory.bytes_in_use(peak_step);
-        let rows = memory.at(peak_step).into_iter().map(|tenant| {
+    fn of(arena: &Arena, arena_bytes: usize) -> Self {
+        let peak_step = arena.peak.step;
+        let bytes = arena.peak.bytes;
+        let rows = arena.at(peak_step).into_iter().map(|tenant| {
             let share = 100.0 * tenant.bytes.len() as f64 / bytes.max(1) as f64;
             [
                 short(&tenant.name),
@@ -288,9 +288,9 @@ impl MemorySection {
             ]
         });
         Self {
-            chart: memory.chart(),
+            chart: arena.chart(),
             peak_step,
-            peak_name: short(memory.step_name(peak_step)),
+            peak_name: short(arena.step_name(peak_step)),
             peak_bytes: grouped(bytes as u64),
             arena_bytes: grouped(arena_bytes as u64),
             peak_percent: format!("{:.0}", 100.0 * bytes as f64 / arena_bytes.max(1) as f64),

@@ -22,18 +22,28 @@ pub struct Tenant {
     class: &'static str,
 }
 
+/// When most bytes are in use, as the planner found it.
+pub struct Peak {
+    /// The step.
+    pub step: usize,
+    /// The bytes in use.
+    pub bytes: usize,
+}
+
 /// Who uses the arena when.
-pub struct Memory {
+pub struct Arena {
     tenants: Vec<Tenant>,
     names: Vec<String>,
     arena_bytes: usize,
-    /// Bytes in use during each step.
+    /// When most bytes are in use.
+    pub peak: Peak,
+    /// Bytes that tensors take during each step; rows of one may lie where rows of another were.
     in_use: Vec<usize>,
 }
 
-impl Memory {
+impl Arena {
     /// Of a packed model whose steps have these names.
-    pub fn of(model: &Model<'_>, names: Vec<String>) -> Self {
+    pub fn of(model: &Model<'_>, names: Vec<String>, peak: Peak) -> Self {
         let steps: Vec<Step<'_>> = model.steps().collect();
         let stages = stages(&steps);
         let mut lives: BTreeMap<u16, Life> = BTreeMap::new();
@@ -79,23 +89,12 @@ impl Memory {
             })
             .collect();
         let in_use = (0..steps.len()).map(|step| occupied(&tenants, step)).collect();
-        Self { tenants, names, arena_bytes: model.arena_bytes(), in_use }
-    }
-
-    /// The step at which most bytes are in use.
-    pub fn busiest(&self) -> usize {
-        let steps = 0..self.in_use.len();
-        steps.max_by_key(|&step| (self.in_use[step], std::cmp::Reverse(step))).unwrap_or(0)
+        Self { tenants, names, arena_bytes: model.arena_bytes(), peak, in_use }
     }
 
     /// The name of a step.
     pub fn step_name(&self, step: usize) -> &str {
         self.names.get(step).map_or("", String::as_str)
-    }
-
-    /// Bytes in use during a step.
-    pub fn bytes_in_use(&self, step: usize) -> usize {
-        self.in_use.get(step).copied().unwrap_or(0)
     }
 
     /// Who is in the arena during a step, the largest first.
@@ -125,7 +124,7 @@ impl Memory {
             svg.line([LEFT, y(byte), WIDTH, y(byte)], if byte == 0 { "axis" } else { "grid" });
             svg.text([LEFT - 8.0, y(byte) + 4.0], Anchor::End, "tick", &kilobytes(byte));
         }
-        let busiest = self.busiest();
+        let busiest = self.peak.step;
         for tenant in &self.tenants {
             let (left, right) = (x(tenant.steps.start), x(tenant.steps.end));
             let (top, bottom) = (y(tenant.bytes.end), y(tenant.bytes.start));
@@ -156,7 +155,7 @@ impl Memory {
             0.8.. => (Anchor::End, x(busiest + 1)),
             _ => (Anchor::Middle, middle),
         };
-        let peak = format!("peak: {} bytes at step {busiest}", grouped(self.bytes_in_use(busiest) as u64));
+        let peak = format!("peak: {} bytes at step {busiest}", grouped(self.peak.bytes as u64));
         svg.text([at, TOP - 8.0], anchor, "peak-label", &peak);
 
         let floor = TOP + MAP + 26.0 + USE;
