@@ -76,7 +76,7 @@ struct MemorySection {
     peak_bytes: String,
     arena_bytes: String,
     peak_percent: String,
-    at_peak: Vec<[String; 4]>,
+    at_peak: Vec<[String; 3]>,
 }
 
 impl<'a> Page<'a> {
