@@ -278,15 +278,10 @@ impl MemorySection {
     fn of(arena: &Arena, arena_bytes: usize) -> Self {
         let peak_step = arena.peak.step;
         let bytes = arena.peak.bytes;
-        let rows = arena.at(peak_step).into_iter().map(|tenant| {
-            let share = 100.0 * tenant.bytes.len() as f64 / bytes.max(1) as f64;
-            [
-                short(&tenant.name),
-                tenant.what.clone(),
-                grouped(tenant.bytes.len() as u64),
-                format!("{share:.0}"),
-            ]
-        });
+        let rows = arena
+            .at(peak_step)
+            .into_iter()
+            .map(|tenant| [short(&tenant.name), tenant.what.clone(), grouped(tenant.bytes.len() as u64)]);
         Self {
             chart: arena.chart(),
             peak_step,
