@@ -45,9 +45,15 @@ impl Plan {
         self.chunk.saturating_mul(self.order.steps()).saturating_mul(4)
     }
 
-    /// Bytes of a pair of windows that are put together, and of a row of padding.
-    fn window(&self) -> usize {
-        (self.order.rows.saturating_mul(2).saturating_add(1)).saturating_mul(self.order.length)
+    /// Bytes of a row of the windows of a pair that are put together.
+    fn strip(&self, shape: &ConvShape) -> usize {
+        let stride = usize::from(shape.window.stride[1]).saturating_mul(shape.input[2]);
+        self.order.length.saturating_add(stride.max(self.order.length))
+    }
+
+    /// Bytes of the windows of a pair that are put together, and of a row of padding.
+    fn window(&self, shape: &ConvShape) -> usize {
+        self.order.rows.saturating_mul(self.strip(shape)).saturating_add(self.order.length)
     }
 }
 
@@ -75,7 +81,7 @@ pub fn scratch(shape: &ConvShape) -> usize {
     if let Some(layer) = Conv3x3::new(shape) {
         return layer.scratch();
     }
-    Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window() + SPARE)
+    Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window(shape) + SPARE)
 }
 
 /// [`super::Arch::conv`].
@@ -93,8 +99,8 @@ pub fn conv<R: Rule>(
     }
     let plan = Plan::new(shape)?;
     let (stream, rest) = take::<i16>(align(scratch)?, plan.stream())?;
-    let (window, _) = take::<i8>(rest, plan.window())?;
-    let (window, padding) = window.split_at_mut_checked(plan.order.rows * 2 * plan.order.length)?;
+    let (window, _) = take::<i8>(rest, plan.window(shape))?;
+    let (window, padding) = window.split_at_mut_checked(plan.order.rows * plan.strip(shape))?;
     padding.fill(input.zero_point);
     let [_, width, outputs] = shape.output;
     let row_length = width.checked_mul(outputs)?;
@@ -274,23 +280,23 @@ impl<'m, R: Rule> Run<'_, 'm, R> {
         let mut list = [Row::default(); MOST];
         let list = list.get_mut(..rows)?;
         if count == 0 {
-            let mut parts = self.window.chunks_exact_mut(length);
-            for row in 0..rows {
-                for (pixel, rows) in pairs.rows.into_iter().enumerate() {
-                    let column = column + pixel * pairs.second;
-                    gather(
-                        self.shape,
-                        self.input.zero_point,
-                        *rows.get(row)?,
-                        self.width,
-                        column,
-                        parts.next()?,
-                    )?;
-                }
-            }
-            for (row, parts) in list.iter_mut().zip(self.window.chunks_exact(length * 2)) {
-                let (first, second) = parts.split_at_checked(length)?;
-                *row = Row::new(first, second, 0);
+            let strips = self.window.chunks_exact_mut(self.plan.strip(self.shape));
+            let sources = pairs.rows[0].iter().zip(pairs.rows[1]);
+            let border = Border { shape: self.shape, zero_point: self.input.zero_point, width: self.width };
+            for ((row, strip), (&first, &second)) in list.iter_mut().zip(strips).zip(sources) {
+                *row = if first.is_none() && second.is_none() {
+                    Row::new(self.padding, self.padding, 0)
+                } else if pairs.second == 0 || window.dilation[1] != 1 {
+                    let (one, other) = strip.split_at_mut_checked(length)?;
+                    border.gather(first, column, one)?;
+                    border.gather(second, column + pairs.second, other.get_mut(..length)?)?;
+                    Row::new(one, other, 0)
+                } else {
+                    let next = stride * channels;
+                    let strip = strip.get_mut(..length + next)?;
+                    border.gather(first, column, strip)?;
+                    Row::new(strip, strip.get(next..)?, 0)
+                };
             }
             return self.plan.order.widen(list, 1, stream);
         }
@@ -309,41 +315,51 @@ impl<'m, R: Rule> Run<'_, 'm, R> {
     }
 }
 
-/// A row of one window, with padding where it is not on the map.
-fn gather(
-    shape: &ConvShape,
+/// What windows on the border see.
+struct Border<'a> {
+    shape: &'a ConvShape,
     zero_point: i8,
-    source: Option<&[i8]>,
+    /// Pixels of an input row.
     width: usize,
-    column: usize,
-    to: &mut [i8],
-) -> Option<()> {
-    let channels = shape.input[2];
-    let window = &shape.window;
-    let [kernel, stride, dilation, padding] =
-        [window.kernel[1], window.stride[1], window.dilation[1], window.padding[1]].map(usize::from);
-    let Some(source) = source else {
-        to.fill(zero_point);
-        return Some(());
-    };
-    let start = column * stride;
-    if dilation == 1 {
-        let first = padding.saturating_sub(start).min(kernel);
-        let end = (width + padding).saturating_sub(start).clamp(first, kernel);
-        let from = source.get((start + first).saturating_sub(padding).min(width) * channels..)?;
-        let (before, rest) = to.split_at_mut_checked(first * channels)?;
-        let (within, after) = rest.split_at_mut_checked((end - first) * channels)?;
-        before.fill(zero_point);
-        within.copy_from_slice(from.get(..within.len())?);
-        after.fill(zero_point);
-        return Some(());
-    }
-    for (tap, to) in to.chunks_exact_mut(channels).enumerate() {
-        let at = (start + tap * dilation).checked_sub(padding).filter(|&at| at < width);
-        match at {
-            Some(at) => to.copy_from_slice(source.get(at * channels..)?.get(..channels)?),
-            None => to.fill(zero_point),
+}
+
+impl Border<'_> {
+    /// What a window at `column` of the output sees of a row, from its first tap on, and as much after it as fits `to`.
+    fn gather(&self, source: Option<&[i8]>, column: usize, to: &mut [i8]) -> Option<()> {
+        let channels = self.shape.input[2];
+        let window = &self.shape.window;
+        let [stride, dilation, padding] =
+            [window.stride[1], window.dilation[1], window.padding[1]].map(usize::from);
+        let Some(source) = source else {
+            to.fill(self.zero_point);
+            return Some(());
+        };
+        let start = column * stride;
+        if dilation == 1 {
+            // In values, so that nothing is divided.
+            let before = (padding.saturating_sub(start) * channels).min(to.len());
+            let end = (self.width + padding).saturating_sub(start) * channels;
+            let from = source.get(start.saturating_sub(padding).min(self.width) * channels..)?;
+            for value in to.get_mut(..before)? {
+                *value = self.zero_point;
+            }
+            let inside = end.min(to.len()).saturating_sub(before);
+            let (within, after) = to.get_mut(before..)?.split_at_mut_checked(inside)?;
+            for (to, &from) in within.iter_mut().zip(from) {
+                *to = from;
+            }
+            for value in after {
+                *value = self.zero_point;
+            }
+            return Some(());
         }
+        for (tap, to) in to.chunks_exact_mut(channels).enumerate() {
+            let at = (start + tap * dilation).checked_sub(padding).filter(|&at| at < self.width);
+            match at {
+                Some(at) => to.copy_from_slice(source.get(at * channels..)?.get(..channels)?),
+                None => to.fill(self.zero_point),
+            }
+        }
+        Some(())
     }
-    Some(())
 }

@@ -31,7 +31,7 @@ impl<'a> Conv3x3<'a> {
         if window.kernel != [3, 3]
             || window.stride != [1, 1]
             || window.dilation != [1, 1]
-            || channels % 4 != 0
+            || !channels.is_multiple_of(4)
             || sizes.min() == Some(&0)
         {
             return None;

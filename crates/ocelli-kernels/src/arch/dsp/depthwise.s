@@ -1,6 +1,6 @@
 @ Depthwise 3x3 convolution of two output rows, straight into the stream that pointwise.s reads: a pair is the two rows' pixels of a column.
 @
-@ r0: const Depthwise * of depthwise.rs. Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 148 bytes. Input at any address, the rest
+@ r0: const Depthwise * of depthwise.rs. Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 156 bytes. Input at any address, the rest
 @ 4-byte aligned.
 @
 @ Four channels at a time, the columns of all input rows are transposed into a block of int16 lanes:
@@ -14,13 +14,15 @@
 .thumb
 
 @ The frame; what the structure begins with is copied to F_ROWS and on.
-.set F_BIAS, 0             @ twice
-.set F_PARAMETERS, 8
-.set F_POWER, 12           @ TfLite: power and zero point
-.set F_ENTRY, 20
-.set F_OUT, 24             @ of the channel; and the step to the next
-.set F_START, 32           @ of the channel in the block; and its end
-.set F_INSIDE, 40          @ channels left of the block
+.set F_START, 0            @ of the channel in the block
+.set F_OUT, 4              @ of the channel; and the step to the next
+.set F_END, 12             @ of the channel in the block, without the column that is after the loop
+.set F_INSIDE, 16          @ channels left of the block
+.set F_PARAMETERS, 20
+.set F_BIAS, 24            @ twice
+.set F_POWER, 32           @ TfLite: power and zero point
+.set F_BEFORE, 40          @ where a channel begins
+.set F_ENTRY, 44           @ where its loop begins
 .set F_ROWS, 48            @ five pointers
 .set F_STEP, 68
 .set F_COLUMNS, 72
@@ -31,9 +33,10 @@
 .set F_LEFT, 92
 .set F_RIGHT, 96
 .set F_PIXELS, 100
-.set F_END, 104            @ of the block
+.set F_BLOCK_END, 104
 .set F_STREAM, 108
-.set FRAME, 112
+.set F_LOOP, 112           @ where the loop of four is entered
+.set FRAME, 120
 
 .macro DW_BEGIN
   push {r4-r11,lr}
@@ -54,16 +57,38 @@
   str r3,[sp,#F_POWER + 4]
 .endm
 
-@ Where the loop of four is entered.
-.macro DW_ENTRY bytes
-  ldr r4,[sp,#F_PIXELS]
-  rsb r4,r4,#0
-  and r4,r4,#3
-  movs r5,#\bytes
-  mul r4,r4,r5
-  adr.w r5,5f
-  add r5,r5,r4
+@ Where code is entered: 11 without padding on the left, 12 with it; 5 and on the loop of four, 7 what swaps the roles for an odd number of columns
+@ of stride 1, 8 what follows.
+.macro DW_ENTRY bytes, odd
+  ldr r4,[sp,#F_LEFT]
+  adr.w r5,12f
+  adr.w r6,11f
+  cmp r4,#0
+  it eq
+  moveq r5,r6
   adds r5,#1
+  str r5,[sp,#F_BEFORE]
+  ldr r4,[sp,#F_PIXELS]
+  rsb r6,r4,#0
+  and r6,r6,#3
+  movs r7,#\bytes
+  mul r6,r6,r7
+  adr.w r5,5f
+  add r5,r5,r6
+  adds r5,#1
+  str r5,[sp,#F_LOOP]
+ .if \odd
+  lsls r6,r4,#31
+  adr.w r6,7f
+  add r6,r6,#1
+  it mi
+  movmi r5,r6
+ .endif
+  adr.w r6,8f
+  add r6,r6,#1
+  cmp r4,#0
+  it eq
+  moveq r5,r6
   str r5,[sp,#F_ENTRY]
 .endm
 
@@ -126,17 +151,13 @@
 .endm
 
 .macro DW_NEXT_CHANNEL bytes
-  ldrd r1,r2,[sp,#F_OUT]     @ halfwords 0, 1, 4, 5, ...
-  add r1,r2
+  ldm sp,{r0-r4}
+  add r1,r2                @ halfwords 0, 1, 4, 5, ...
   eor r2,r2,#4
-  strd r1,r2,[sp,#F_OUT]
-  ldrd r1,r2,[sp,#F_START]
-  add r1,#\bytes
-  add r2,#\bytes
-  strd r1,r2,[sp,#F_START]
-  ldr r1,[sp,#F_INSIDE]
-  subs r1,#1
-  str r1,[sp,#F_INSIDE]
+  adds r0,#\bytes
+  adds r3,#\bytes
+  subs r4,#1
+  stm sp,{r0-r4}
   bne.w 1b
   add r5,sp,#F_ROWS
   ldmia r5,{r0-r4}
@@ -181,7 +202,7 @@
 .thumb_func
 \name:
   DW_BEGIN
-  DW_ENTRY \bytes
+  DW_ENTRY \bytes,1
 2:
   add r12,sp,#F_ROWS
   ldmia r12,{r0-r3}
@@ -204,7 +225,8 @@
   mov r4,r9
 22:
   str r5,[sp,#F_INSIDE]
-  strd r8,r4,[sp,#F_START]
+  str r8,[sp,#F_START]
+  str r4,[sp,#F_END]
   ldr r10,[sp,#F_STEP]
   mov r11,r9
   movs r12,#0
@@ -233,49 +255,48 @@
   cmp lr,r11
   bne 3b
   DW_ABSENT 32
+  ldm sp,{r0,r1}
 1:
   DW_CHANNEL \tflite
-  ldr r1,[sp,#F_OUT]
-  ldr r0,[sp,#F_START]
-  ldr r3,[sp,#F_LEFT]
   mov r4,r2
-  cbz r3,11f
-  ldr r3,[sp,#F_PADDING]
-  smlad r4,r3,r8,r4
-  smlabb r4,r3,r11,r4
-  mov r5,r4
-  b 12f
+  ldr pc,[sp,#F_BEFORE]
+.balign 4
 11:
   mov r5,r2
   ldrd r2,r3,[r0],#32
   DW_TAP r4,r5,r4,r5,r8,r11,b
+  b 13f
+.balign 4
 12:
+  ldr r3,[sp,#F_PADDING]
+  smlad r4,r3,r8,r4
+  smlabb r4,r3,r11,r4
+  mov r5,r4
+13:
   ldrd r2,r3,[r0],#32
   DW_TAP r4,r5,r4,r5,r9,r11,t
   ldrd r6,r7,[sp,#F_BIAS]
   DW_TAP r6,r7,r6,r7,r8,r11,b
-  ldr r3,[sp,#F_PIXELS]
-  cmp r3,#0
-  beq.w 8f
-  lsls r3,r3,#31
-  bpl 7f
+  ldr pc,[sp,#F_ENTRY]
+.balign 4
+7:
   mov r2,r4                @ an odd number of pixels: the two swap their roles
   mov r4,r6
   mov r6,r2
   mov r2,r5
   mov r5,r7
   mov r7,r2
-7:
-  ldr pc,[sp,#F_ENTRY]
+  ldr pc,[sp,#F_LOOP]
 .balign 4
 5:
  .rept 2
   DW_COLUMN r4,r5,r6,r7,\tflite
   DW_COLUMN r6,r7,r4,r5,\tflite
  .endr
-  ldr r2,[sp,#F_START + 4]
+  ldr r2,[sp,#F_END]
   cmp r0,r2
   bne.w 5b
+.balign 4
 8:
   ldr r3,[sp,#F_RIGHT]
   cbz r3,9f
@@ -329,7 +350,7 @@
 .thumb_func
 \name:
   DW_BEGIN
-  DW_ENTRY \bytes
+  DW_ENTRY \bytes,0
 2:
   add r12,sp,#F_ROWS
   ldmia r12,{r0-r4}
@@ -339,7 +360,7 @@
   add r9,r7,r7,lsl #1
   add r9,r8,r9,lsl #4      @ end of the block: 48 bytes a column
   mov lr,r8
-  str r9,[sp,#F_END]
+  str r9,[sp,#F_BLOCK_END]
   subs r6,r5,#4
   bhs 21f
   add r0,r6
@@ -359,7 +380,8 @@
   cmp r10,#0
   it ne
   subne r9,r9,#48
-  strd r8,r9,[sp,#F_START]
+  str r8,[sp,#F_START]
+  str r9,[sp,#F_END]
   movs r12,#0
 3:
   ldr.w r5,[r0,r12]
@@ -394,38 +416,36 @@
   sxtb16 r6,r6,ror #8
   sxtb16 r7,r7,ror #8
   strd r6,r7,[lr,#-8]
-  ldr r9,[sp,#F_END]
+  ldr r9,[sp,#F_BLOCK_END]
   cmp lr,r9
   bne 3b
   DW_ABSENT 48
+  ldm sp,{r0,r1}
 1:
   DW_CHANNEL \tflite
   mov r6,r2
-  ldr r1,[sp,#F_OUT]
-  ldr r0,[sp,#F_START]
-  ldr r3,[sp,#F_LEFT]
-  cbz r3,11f
+  ldr pc,[sp,#F_BEFORE]
+.balign 4
+11:
+  DW_LOAD_2
+  DW_FIRST_2
+  ldr pc,[sp,#F_ENTRY]
+.balign 4
+12:
   ldr r3,[sp,#F_PADDING]
   smlad r4,r3,r8,r6
   smlabb r4,r3,r11,r4
   mov r5,r4
-  b 12f
-11:
-  DW_LOAD_2
-  DW_FIRST_2
-12:
-  ldr r3,[sp,#F_PIXELS]
-  cmp r3,#0
-  beq.w 8f
   ldr pc,[sp,#F_ENTRY]
 .balign 4
 5:
  .rept 4
   DW_COLUMN_2 \tflite
  .endr
-  ldr r2,[sp,#F_START + 4]
+  ldr r2,[sp,#F_END]
   cmp r0,r2
   bne.w 5b
+.balign 4
 8:
   ldr r3,[sp,#F_RIGHT]
   cbz r3,9f

@@ -9,7 +9,7 @@ pub const GROUP: usize = 4;
 pub const WHOLE: usize = 64;
 /// Steps that the shallow kernel makes at most.
 #[cfg(ocelli_dsp)]
-const SHALLOW: usize = 17;
+const SHALLOW: usize = 32;
 
 #[cfg(ocelli_dsp)]
 core::arch::global_asm!(instruction_set!(), include_str!("pointwise.s"), options(raw));

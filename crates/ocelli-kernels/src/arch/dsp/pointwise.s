@@ -259,9 +259,9 @@
 .size \name, . - \name
 .endm
 
-POINTWISE ocelli_dsp_pointwise_q32, 0, 2, 0, 16, 48
+POINTWISE ocelli_dsp_pointwise_q32, 0, 2, 0, 31, 48
 POINTWISE ocelli_dsp_pointwise_q32_deep, 0, 2, 1, 16, 48
 POINTWISE ocelli_dsp_pointwise_q32_single, 0, 1, 1, 8, 32
-POINTWISE ocelli_dsp_pointwise_tflite, 1, 2, 0, 16, 48
+POINTWISE ocelli_dsp_pointwise_tflite, 1, 2, 0, 31, 48
 POINTWISE ocelli_dsp_pointwise_tflite_deep, 1, 2, 1, 16, 48
 POINTWISE ocelli_dsp_pointwise_tflite_single, 1, 1, 1, 8, 32
