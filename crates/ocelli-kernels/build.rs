@@ -3,7 +3,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = std::env::var("TARGET").unwrap_or_default();
-    let sets: [(&str, &[&str]); 4] = [
+    let sets: [(&str, &[&str]); 5] = [
         // Cortex-M0, M0+, M1.
         ("armv6m", &["thumbv6m-"]),
         // Cortex-M3.
@@ -12,6 +12,8 @@ fn main() {
         ("dsp", &["thumbv7em-", "thumbv8m.main-"]),
         // The M-profile vector extension: only called for models that are packed for it.
         ("helium", &["thumbv8m.main-"]),
+        // RISC-V with the M extension.
+        ("rv32", &["riscv32im", "riscv32gc"]),
     ];
     for (name, prefixes) in sets {
         println!("cargo::rustc-check-cfg=cfg(ocelli_{name})");

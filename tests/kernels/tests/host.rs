@@ -7,6 +7,7 @@ use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
+use ocelli_kernels::arch::rv32::Rv32;
 use ocelli_kernels::arch::{Arch, Portable};
 use zerocopy::FromZeros;
 
@@ -60,4 +61,9 @@ fn armv7m() {
 #[test]
 fn armv6m() {
     equals_portable::<Armv6m>();
+}
+
+#[test]
+fn rv32() {
+    equals_portable::<Rv32>();
 }

@@ -27,7 +27,7 @@ type Native = ocelli_kernels::arch::dsp::Dsp;
 #[cfg(feature = "m55")]
 type Native = ocelli_kernels::arch::helium::Helium;
 #[cfg(feature = "rv32")]
-type Native = ocelli_kernels::arch::Portable;
+type Native = ocelli_kernels::arch::rv32::Rv32;
 
 #[ocelli_qemu::entry]
 fn main() -> ! {

@@ -12,6 +12,7 @@ pub mod armv7m;
 pub mod dsp;
 pub mod helium;
 mod pairs;
+pub mod rv32;
 
 use crate::attention::{self, Attention};
 use crate::elementwise::{self, Add, AddTfLite, Mul};
