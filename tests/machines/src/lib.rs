@@ -6,16 +6,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ocelli::{Engine, Model, Operator, operator, test_bytes};
+use ocelli::{Engine, Model, operator, test_bytes};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset};
 use ocelli_compiler::import::{self, Imported};
 use ocelli_compiler::pack::{AlignedBytes, pack};
 use ocelli_compiler::plan::plan;
 use ocelli_compiler::quantize::imported::imported;
-use ocelli_compiler::quantize::{Options, quantize};
+use ocelli_compiler::quantize::{Options, constant_channels, quantize};
 use ocelli_compiler::quantized::QuantizedGraph;
 use ocelli_compiler::simplify::simplify;
-use ocelli_format::Metadata;
+use ocelli_compiler::targets::lower;
+use ocelli_format::{Metadata, Target};
+use ocelli_machines::Machine;
 
 /// A packed model with its name.
 #[derive(Debug)]
@@ -74,21 +76,50 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// An int8 TFLite network, packed as it is.
+/// An int8 network, to be packed for any target.
+#[derive(Debug)]
+pub struct Network {
+    /// For messages.
+    pub name: String,
+    graph: QuantizedGraph,
+}
+
+impl Network {
+    /// Packs it for a target.
+    ///
+    /// # Errors
+    /// Why it cannot be packed.
+    pub fn packed(&self, target: Target) -> Result<PackedModel, String> {
+        let graph = lower(&self.graph, target).ok_or("there are no kernels for the target")?.graph;
+        let file = pack(&graph, &plan(&graph), Metadata::default()).map_err(|error| error.to_string())?;
+        Ok(PackedModel::new(&format!("{} for {}", self.name, target.name()), &file))
+    }
+}
+
+/// The target of packed models whose kernels are fast on a machine.
+///
+/// # Panics
+/// If its name is none of a target.
+pub fn fast_on(machine: &Machine) -> Target {
+    let mut targets = Target::ALL.into_iter();
+    targets.find(|target| target.name() == machine.kernels).expect("the table names targets")
+}
+
+/// An int8 TFLite network as it is, without the channels that never change.
 ///
 /// # Errors
 /// Why it cannot be imported.
-pub fn import_int8(path: &Path) -> Result<PackedModel, String> {
-    let network = load(path)?;
-    let graph = imported(&network.graph).map_err(|error| error.to_string())?;
-    packed(path, &graph)
+pub fn import_int8(path: &Path) -> Result<Network, String> {
+    let mut graph = imported(&load(path)?.graph).map_err(|error| error.to_string())?;
+    constant_channels::fold(&mut graph);
+    packable(path, graph)
 }
 
 /// A float network, quantized on 16 samples of arbitrary numbers from -4 to 4.
 ///
 /// # Errors
 /// Why it cannot be imported or quantized.
-pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
+pub fn quantize_float(path: &Path) -> Result<Network, String> {
     let network = load(path)?;
     let &[input] = network.graph.inputs.as_slice() else { return Err("it has not one input".to_owned()) };
     let shape = network.graph.tensor(input).shape;
@@ -100,15 +131,15 @@ pub fn quantize_float(path: &Path) -> Result<PackedModel, String> {
         .map_err(|error| error.to_string())?;
     let quantized = quantize(&network.graph, &data, &Options::default(), &|_, _, _| {})
         .map_err(|error| error.to_string())?;
-    packed(path, &quantized.graph)
+    packable(path, quantized.graph)
 }
 
 /// This repository's networks, quantized.
 ///
 /// # Panics
 /// If one is not there or cannot be quantized.
-pub fn own_networks() -> &'static [PackedModel] {
-    static MODELS: OnceLock<Vec<PackedModel>> = OnceLock::new();
+pub fn own_networks() -> &'static [Network] {
+    static MODELS: OnceLock<Vec<Network>> = OnceLock::new();
     MODELS.get_or_init(|| {
         let files = [
             "digits/mobilenet_v2_digits",
@@ -131,18 +162,20 @@ fn load(path: &Path) -> Result<Imported, String> {
     Ok(network)
 }
 
-fn packed(path: &Path, graph: &QuantizedGraph) -> Result<PackedModel, String> {
-    let file = pack(graph, &plan(graph), Metadata::default()).map_err(|error| error.to_string())?;
-    Ok(PackedModel::new(&name(path), &file))
+/// The network, if it can be packed at all.
+fn packable(path: &Path, graph: QuantizedGraph) -> Result<Network, String> {
+    let network = Network { name: name(path), graph };
+    network.packed(Target::Portable)?;
+    Ok(network)
 }
 
-/// The golden cases of one operator each, under both rules of requantization: int8 TFLite files as they are, and float ONNX files quantized;
-/// and the packed model of all operators of attention. Cases that are refused, because they have two inputs for example, are left out.
+/// The golden cases of one operator each, under both rules of requantization: int8 TFLite files as they are, and float ONNX files quantized.
+/// Cases that are refused, because they have two inputs for example, are left out.
 ///
 /// # Panics
 /// If the files are not there, or few cases are left.
-pub fn single_operators() -> &'static [PackedModel] {
-    static MODELS: OnceLock<Vec<PackedModel>> = OnceLock::new();
+pub fn single_operators() -> &'static [Network] {
+    static MODELS: OnceLock<Vec<Network>> = OnceLock::new();
     MODELS.get_or_init(|| {
         let int8 = cases("tflite_ops", "tflite").into_iter().filter(|path| !name(path).ends_with("_float"));
         let mut models: Vec<_> = int8.filter_map(|path| import_int8(&path).ok()).collect();
@@ -150,14 +183,18 @@ pub fn single_operators() -> &'static [PackedModel] {
         let before = models.len();
         models.extend(cases("onnx", "onnx").into_iter().filter_map(|path| quantize_float(&path).ok()));
         assert!(models.len() - before > 180, "only {} float cases", models.len() - before);
-        let attention = root().join("crates/ocelli-format/tests/golden/v2_attention.ocelli");
-        let file = fs::read(&attention).unwrap_or_else(|error| panic!("{}: {error}", attention.display()));
-        models.push(PackedModel::new(&name(&attention), &file));
-        let operators = models.iter().fold(0, |operators, packed| operators | packed.model().operators());
-        let missing = Operator::ALL.iter().find(|one| !one.is_packed() && operators & one.bit() == 0);
-        assert_eq!(missing, None, "a case is missing for an operator");
         models
     })
+}
+
+/// The packed model of all operators of attention, whose numbers are arbitrary.
+///
+/// # Panics
+/// If the file is not there.
+pub fn attention_sample() -> PackedModel {
+    let path = root().join("crates/ocelli-format/tests/golden/v2_attention.ocelli");
+    let file = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    PackedModel::new(&name(&path), &file)
 }
 
 fn cases(folder: &str, extension: &str) -> Vec<PathBuf> {

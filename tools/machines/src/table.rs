@@ -24,6 +24,8 @@ pub struct Machine {
     pub arguments: &'static [&'static str],
     /// Rust target triple.
     pub target: &'static str,
+    /// The target of packed models whose kernels are fast on it.
+    pub kernels: &'static str,
     /// Vector table, code, constants, and the model of an image that embeds one.
     pub code: Region,
     /// Static data, arena and stack.
@@ -48,6 +50,7 @@ const fn mps2(
     core: &'static str,
     board: &'static str,
     target: &'static str,
+    kernels: &'static str,
     psram: u32,
 ) -> Machine {
     Machine {
@@ -57,6 +60,7 @@ const fn mps2(
         board,
         arguments: &[],
         target,
+        kernels,
         code: region(0, 4 * MIB),
         ram: region(0x2000_0000, 4 * MIB),
         model: region(psram, 16 * MIB),
@@ -66,10 +70,10 @@ const fn mps2(
 
 /// Every machine. `m0` is Armv6-M code on a Cortex-M3: QEMU's only Cortex-M0 board has 16 KiB of RAM, and the instructions are the same.
 pub const MACHINES: &[Machine] = &[
-    mps2("m0", "Cortex-M0", "mps2-an385", "thumbv6m-none-eabi", 0x2100_0000),
-    mps2("m3", "Cortex-M3", "mps2-an385", "thumbv7m-none-eabi", 0x2100_0000),
-    mps2("m4", "Cortex-M4", "mps2-an386", "thumbv7em-none-eabihf", 0x2100_0000),
-    mps2("m7", "Cortex-M7", "mps2-an500", "thumbv7em-none-eabihf", 0x6000_0000),
+    mps2("m0", "Cortex-M0", "mps2-an385", "thumbv6m-none-eabi", "portable", 0x2100_0000),
+    mps2("m3", "Cortex-M3", "mps2-an385", "thumbv7m-none-eabi", "armv7m", 0x2100_0000),
+    mps2("m4", "Cortex-M4", "mps2-an386", "thumbv7em-none-eabihf", "dsp", 0x2100_0000),
+    mps2("m7", "Cortex-M7", "mps2-an500", "thumbv7em-none-eabihf", "dsp", 0x6000_0000),
     // The core starts in the secure state: these are the secure addresses of its memories.
     Machine {
         name: "m33",
@@ -78,6 +82,7 @@ pub const MACHINES: &[Machine] = &[
         board: "mps2-an505",
         arguments: &[],
         target: "thumbv8m.main-none-eabihf",
+        kernels: "dsp",
         code: region(0x1000_0000, 4 * MIB),
         ram: region(0x3800_0000, 4 * MIB),
         model: region(0x8000_0000, 16 * MIB),
@@ -90,6 +95,7 @@ pub const MACHINES: &[Machine] = &[
         board: "mps3-an547",
         arguments: &[],
         target: "thumbv8m.main-none-eabihf",
+        kernels: "helium",
         code: region(0, 512 * KIB),
         ram: region(0x7000_0000, 64 * MIB),
         model: region(0x7400_0000, 192 * MIB),
@@ -102,6 +108,7 @@ pub const MACHINES: &[Machine] = &[
         board: "virt",
         arguments: &["-bios", "none", "-m", "128M"],
         target: "riscv32imc-unknown-none-elf",
+        kernels: "portable",
         code: region(0x8000_0000, 16 * MIB),
         ram: region(0x8100_0000, 48 * MIB),
         model: region(0x8400_0000, 64 * MIB),
