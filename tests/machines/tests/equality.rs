@@ -1,8 +1,11 @@
-//! Every machine gives the host's bytes.
+//! Every machine gives the host's bytes, on kernels of its own.
 
 use std::time::Duration;
 
-use ocelli_machine_tests::{PackedModel, import_int8, own_networks, root, single_operators};
+use ocelli::{Operator, Target};
+use ocelli_machine_tests::{
+    Network, PackedModel, attention_sample, fast_on, import_int8, own_networks, root, single_operators,
+};
 use ocelli_machines::machine;
 use ocelli_machines::qemu::Runner;
 
@@ -11,31 +14,49 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The machines that run the largest network, which takes long: one Arm, one RISC-V.
 const LARGEST_ON: [&str; 2] = ["m4", "rv32"];
 
-fn differences(runner: &Runner, models: &[PackedModel], inputs: u32) -> Vec<String> {
-    let check = |packed: &PackedModel| {
-        let inputs = packed.inputs(inputs);
-        let batch = match runner.run(packed.bytes(), &inputs, LIMIT) {
-            Ok(batch) => batch,
-            Err(error) => return Some(format!("{}: {error}", packed.name)),
-        };
-        let expected = packed.run_on_host(&inputs);
-        let wrong = expected.iter().zip(&batch.outputs).filter(|(expected, found)| expected != found).count();
-        (expected != batch.outputs)
-            .then(|| format!("{}: {wrong} of {} bytes differ", packed.name, expected.len()))
+/// The machine that runs the portable form as well as its own.
+const PORTABLE_ON: &str = "m4";
+
+/// Runs networks on a machine, packed for targets, and compares with the portable kernels on the host.
+fn differences(runner: &Runner, networks: &[Network], targets: &[Target], inputs: u32) -> Vec<String> {
+    let check = |network: &Network| -> Result<(), String> {
+        let portable = network.packed(Target::Portable)?;
+        let inputs = portable.inputs(inputs);
+        let expected = portable.run_on_host(&inputs);
+        targets.iter().try_for_each(|&target| compare(runner, &network.packed(target)?, &inputs, &expected))
     };
-    models.iter().filter_map(check).collect()
+    networks
+        .iter()
+        .filter_map(|network| Some(format!("{}: {}", network.name, check(network).err()?)))
+        .collect()
+}
+
+fn compare(runner: &Runner, packed: &PackedModel, inputs: &[u8], expected: &[u8]) -> Result<(), String> {
+    let batch =
+        runner.run(packed.bytes(), inputs, LIMIT).map_err(|error| format!("{}: {error}", packed.name))?;
+    let wrong = expected.iter().zip(&batch.outputs).filter(|(expected, found)| expected != found).count();
+    if expected == batch.outputs {
+        return Ok(());
+    }
+    Err(format!("{}: {wrong} of {} bytes differ", packed.name, expected.len()))
 }
 
 fn equals_host(name: &str) {
-    let runner =
-        Runner::new(machine(name).expect("the table has it")).unwrap_or_else(|error| panic!("{error}"));
-    let mut different = differences(&runner, single_operators(), 2);
+    let machine = machine(name).expect("the table has it");
+    let runner = Runner::new(machine).unwrap_or_else(|error| panic!("{error}"));
+    // One machine runs the portable form, too.
+    let both = [fast_on(machine), Target::Portable];
+    let targets = if name == PORTABLE_ON { &both[..] } else { &both[..1] };
+    let mut different = differences(&runner, single_operators(), targets, 2);
+    different.extend(differences(&runner, own_networks(), targets, 2));
 
-    different.extend(differences(&runner, own_networks(), 2));
+    let sample = attention_sample();
+    let inputs = sample.inputs(2);
+    different.extend(compare(&runner, &sample, &inputs, &sample.run_on_host(&inputs)).err());
 
     let shared = root().join("../shared/models");
     if shared.is_dir() {
-        let models: Vec<PackedModel> = [
+        let networks: Vec<Network> = [
             "mlperf-tiny/vww_96_int8",
             "mlperf-tiny/kws_ref_model",
             "mlperf-tiny/pretrainedResnet_quant",
@@ -48,11 +69,24 @@ fn equals_host(name: &str) {
             import_int8(&shared.join(format!("{path}.tflite"))).unwrap_or_else(|error| panic!("{error}"))
         })
         .collect();
-        different.extend(differences(&runner, &models, 1));
+        different.extend(differences(&runner, &networks, targets, 1));
     } else {
         eprintln!("skipped: shared models on {name}: {} is not there", shared.display());
     }
     assert!(different.is_empty(), "{name}:\n{}", different.join("\n"));
+}
+
+#[test]
+fn every_operator_is_in_a_case() {
+    let mut operators = attention_sample().model().operators();
+    for network in single_operators().iter().chain(own_networks()) {
+        for target in [Target::Portable, Target::Helium] {
+            let packed = network.packed(target).unwrap_or_else(|error| panic!("{}: {error}", network.name));
+            operators |= packed.model().operators();
+        }
+    }
+    let missing = Operator::ALL.into_iter().find(|operator| operators & operator.bit() == 0);
+    assert_eq!(missing, None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ocelli::Target;
 use ocelli_machine_tests::{own_networks, single_operators};
 use ocelli_machines::qemu::Runner;
 use ocelli_machines::{cycles, machine};
@@ -10,11 +11,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn steps_have_the_models_operations_together() {
-    for packed in single_operators().iter().chain(own_networks()) {
-        let model = packed.model();
-        let steps: u64 = model.steps().map(|step| model.step_macs(&step)).sum();
-        // The packed model of all operators is made by hand and states none.
-        if model.macs() != 0 {
+    for network in single_operators().iter().chain(own_networks()) {
+        for target in [Target::Portable, Target::Helium] {
+            let packed = network.packed(target).unwrap_or_else(|error| panic!("{}: {error}", network.name));
+            let model = packed.model();
+            let steps: u64 = model.steps().map(|step| model.step_macs(&step)).sum();
             assert_eq!(steps, u64::from(model.macs()), "{}", packed.name);
         }
     }
@@ -24,7 +25,7 @@ fn steps_have_the_models_operations_together() {
 fn steps_take_the_models_instructions_together() {
     let runner =
         Runner::new(machine("m4").expect("the table has it")).unwrap_or_else(|error| panic!("{error}"));
-    let packed = &own_networks()[0];
+    let packed = &own_networks()[0].packed(Target::Portable).unwrap_or_else(|error| panic!("{error}"));
     let (model, input) = (packed.model(), packed.inputs(1));
     let whole = runner.run(packed.bytes(), &input, LIMIT).unwrap_or_else(|error| panic!("{error}"));
     let steps = runner.profile(packed.bytes(), model.steps().count(), &input, LIMIT);
@@ -41,7 +42,7 @@ fn cycles_are_estimated_for_cores_whose_timings_are_known() {
         eprintln!("skipped: estimates of cycles: no C compiler `cc` builds the plugin");
         return;
     }
-    let packed = &own_networks()[0];
+    let packed = &own_networks()[0].packed(Target::Portable).unwrap_or_else(|error| panic!("{error}"));
     let (steps, input) = (packed.model().steps().count(), packed.inputs(1));
     let ratio = |name: &str| {
         let runner =

@@ -70,7 +70,7 @@ const fn mps2(
 
 /// Every machine. `m0` is Armv6-M code on a Cortex-M3: QEMU's only Cortex-M0 board has 16 KiB of RAM, and the instructions are the same.
 pub const MACHINES: &[Machine] = &[
-    mps2("m0", "Cortex-M0", "mps2-an385", "thumbv6m-none-eabi", "portable", 0x2100_0000),
+    mps2("m0", "Cortex-M0", "mps2-an385", "thumbv6m-none-eabi", "armv6m", 0x2100_0000),
     mps2("m3", "Cortex-M3", "mps2-an385", "thumbv7m-none-eabi", "armv7m", 0x2100_0000),
     mps2("m4", "Cortex-M4", "mps2-an386", "thumbv7em-none-eabihf", "dsp", 0x2100_0000),
     mps2("m7", "Cortex-M7", "mps2-an500", "thumbv7em-none-eabihf", "dsp", 0x6000_0000),

@@ -99,10 +99,14 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
             continue;
         }
         let of = format!("network {} of {}", position + 1, networks.len());
-        eprintln!("packing {name} ({numerics}), {of}");
-        let file = folder.join(network.packed_name());
-        output(&mut network.quantize(&cli, &file))?;
+        let mut packed = Vec::new();
         for machine in &machines {
+            let file = folder.join(network.packed_name(machine));
+            if !packed.contains(&machine.kernels) {
+                eprintln!("packing {name} ({numerics}) for {}, {of}", machine.kernels);
+                output(&mut network.quantize(&cli, &file, machine))?;
+                packed.push(machine.kernels);
+            }
             eprintln!("measuring {name} ({numerics}) on {}, {of}", machine.name);
             let row = measure(network, &file, machine)
                 .with_context(|| format!("{} on {}", network.name, machine.name))?;

@@ -62,13 +62,13 @@ fn show(cli: &Cli, folder: &Path, own: &Own) -> Result<()> {
         "\nThe float network {} becomes int8, calibrated on 200 pictures of handwritten digits\n",
         network.file
     );
-    let packed = folder.join(network.packed_name());
-    run(&mut network.quantize(cli, &packed))?;
+    let machine = machine(MACHINE).context("the table has it")?;
+    let packed = folder.join(network.packed_name(machine));
+    run(&mut network.quantize(cli, &packed, machine))?;
     let pictures = pictures()?;
     println!("\n{} held-out pictures on the host, float and int8\n", pictures.len());
     run(&mut own.evaluate(cli, &packed))?;
 
-    let machine = machine(MACHINE).context("the table has it")?;
     println!(
         "\nThe same pictures on a {} in QEMU ({}), with a firmware image on bare metal\n",
         machine.core, machine.board

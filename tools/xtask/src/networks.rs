@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use ocelli_machines::Machine;
+
 use crate::cli::Cli;
 
 /// A network and how it becomes int8.
@@ -139,14 +141,14 @@ impl Network {
         [Some(self.file), self.calibration].into_iter().flatten().find(|file| !Path::new(file).exists())
     }
 
-    /// Name of its packed model.
-    pub fn packed_name(&self) -> String {
-        format!("{}-{}.ocelli", self.name, self.numerics)
+    /// Name of its packed model for a machine.
+    pub fn packed_name(&self, machine: &Machine) -> String {
+        format!("{}-{}-{}.ocelli", self.name, self.numerics, machine.kernels)
     }
 
-    /// The command that makes the packed model.
-    pub fn quantize(&self, cli: &Cli, packed: &Path) -> Command {
-        let mut command = cli.command(&["quantize", self.file]);
+    /// The command that makes the packed model for a machine.
+    pub fn quantize(&self, cli: &Cli, packed: &Path, machine: &Machine) -> Command {
+        let mut command = cli.command(&["quantize", self.file, "--target", machine.kernels]);
         if let Some(calibration) = self.calibration {
             command.args(["--calibrate", calibration]);
         }

@@ -5,6 +5,7 @@ mod convolution;
 mod fuse;
 
 use ocelli_format::Target;
+use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
@@ -21,6 +22,7 @@ macro_rules! with_kernels {
             Target::Dsp => Some($function::<Dsp>($($argument),*)),
             Target::Helium => Some($function::<Helium>($($argument),*)),
             Target::Armv7m => Some($function::<Armv7m>($($argument),*)),
+            Target::Armv6m => Some($function::<Armv6m>($($argument),*)),
             _ => None,
         }
     };

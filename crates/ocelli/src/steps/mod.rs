@@ -15,6 +15,7 @@ mod softmax;
 use core::ops::Range;
 
 use ocelli_format::{Model, Operator, Step, Target, TensorInfo};
+use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
@@ -84,7 +85,7 @@ pub(crate) fn perform<'m, const OPERATORS: u64>(
             }
         };
     }
-    dispatch!(Portable, Dsp, Helium, Armv7m)
+    dispatch!(Portable, Dsp, Helium, Armv7m, Armv6m)
 }
 
 fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
