@@ -176,9 +176,10 @@ impl Benchmark {
                 let (data, other) = (&mut input[..length], &other[..length]);
                 if R::TFLITE {
                     let scale = TfLiteChannel { bias: 0, multiplier: 1_500_000_000, shift: -1 };
+                    let half = TfLiteChannel { bias: 0, multiplier: 1 << 30, shift: 0 };
                     let output = TfLiteChannel { shift: -19, ..scale };
                     let rule = TfLite { zero_point: -5, min: -128, max: 127 };
-                    let add = AddTfLite { zero_points: [-3, 7], operands: [scale; 2], output, rule };
+                    let add = AddTfLite { zero_points: [-3, 7], operands: [half, scale], output, rule };
                     of(instructions(counter, || A::add_tflite(&add, data, other))?, length)
                 } else {
                     let add = elementwise::Add { multipliers: [16000, 14000], bias: 1 << 14, shift: 15 };

@@ -66,8 +66,10 @@ pub fn add_tflite<A: Arch>(random: &Random, workspace: &mut Workspace) -> Checke
         multiplier: random.within(1 << 30, i32::MAX),
         shift: random.within(first, last),
     };
-    // The larger scale counts as a half; TFLite's output shift takes the common scale's 20 bits back.
-    let (operands, output) = ([scale(-8, 0), scale(-1, 0)], scale(-22, -15));
+    // The larger scale counts as a half, exactly; TFLite's output shift takes the common scale's 20 bits back.
+    let half = TfLiteChannel { bias: 0, multiplier: 1 << 30, shift: 0 };
+    let (other, output) = (scale(-8, -1), scale(-22, -15));
+    let operands = random.pick(&[[half, other], [other, half], [half, half], [other, other]]);
     let zero_points = [i32::from(random.zero_point()), i32::from(random.zero_point())];
     let add = AddTfLite { zero_points, operands, output, rule: TfLite::draw(random) };
     let layer = Layer::Elements(lengths[0], lengths[1]);

@@ -10,6 +10,7 @@
 pub mod armv6m;
 pub mod armv7m;
 pub mod dsp;
+mod heads;
 pub mod helium;
 mod pairs;
 pub mod rv32;
@@ -234,16 +235,12 @@ pub trait Arch {
     /// [`Attention::row`], for as many rows of the query as `output` holds.
     fn attention(
         attention: &Attention<'_>,
-        [query, key, value]: [&Map<'_>; 3],
+        maps: [&Map<'_>; 3],
         y: usize,
         output: &mut [i8],
         scratch: &mut [i8],
     ) -> Option<()> {
-        let length = query.width.checked_mul(value.channels).filter(|&length| length > 0)?;
-        for (row, output) in output.chunks_exact_mut(length).enumerate() {
-            attention.row([query, key, value], y.checked_add(row)?, output, scratch)?;
-        }
-        Some(())
+        heads::portable(attention, maps, y, output, scratch)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The inner loops: two query rows against all keys of a head, and their weights against all values.
 #![allow(unsafe_code)]
 
-use super::Shape;
+use crate::arch::heads::Shape;
 use crate::attention::Attention;
 #[cfg(not(ocelli_dsp))]
 use crate::attention::EXPONENTIALS;
