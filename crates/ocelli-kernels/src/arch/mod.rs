@@ -14,6 +14,7 @@ mod heads;
 pub mod helium;
 mod pairs;
 pub mod rv32;
+mod scalar;
 
 use crate::attention::{self, Attention};
 use crate::elementwise::{self, Add, AddTfLite, Mul};

@@ -137,3 +137,21 @@ pub(super) fn taps(taps: &Taps, words: &[u32], record: &[u32], x: &mut [u32]) ->
     unsafe { function(&arguments) };
     Some(())
 }
+
+global_asm!(include_str!("products.s"), options(raw));
+
+unsafe extern "C" {
+    fn ocelli_armv6m_products(
+        first: *const [i32; 2],
+        second: *const [i32; 2],
+        count: usize,
+        sums: *mut [i32; 2],
+    );
+}
+
+/// `sums[j][i] += first[n][i] * second[n][j]` for as many `n` as both have.
+pub fn products(first: &[[i32; 2]], second: &[[i32; 2]], sums: &mut [[i32; 2]; 2]) {
+    let count = first.len().min(second.len());
+    // SAFETY: both have `count` pairs, and `sums` the four values that the function reads and writes.
+    unsafe { ocelli_armv6m_products(first.as_ptr(), second.as_ptr(), count, sums.as_mut_ptr()) }
+}

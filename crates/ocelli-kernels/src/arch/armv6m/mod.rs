@@ -5,8 +5,10 @@ mod assembly;
 mod requantize;
 
 use super::pairs::{self, Core, Jump, TRAILER};
+use super::scalar::{self, Scalar, multiply_high_by_halves};
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
+use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
@@ -16,6 +18,20 @@ pub struct Armv6m;
 
 impl Arch for Armv6m {
     pairs::convolutions!();
+    scalar::attention_functions!();
+}
+
+impl Scalar for Armv6m {
+    type Value = i32;
+
+    fn multiply_high(a: i32, b: i32) -> i32 {
+        multiply_high_by_halves(a, b)
+    }
+
+    #[cfg(ocelli_armv6m)]
+    fn products(first: &[[i32; 2]], second: &[[i32; 2]], sums: &mut [[i32; 2]; 2]) {
+        assembly::products(first, second, sums);
+    }
 }
 
 /// Half the bytes of a step's instructions, and of those from the end of the steps to the base of jumps there.

@@ -4,8 +4,10 @@
 mod assembly;
 
 use super::pairs::{self, Core, Jump, TRAILER};
+use super::scalar::{self, Scalar};
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
+use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
@@ -15,6 +17,16 @@ pub struct Armv7m;
 
 impl Arch for Armv7m {
     pairs::convolutions!();
+    scalar::attention_functions!();
+}
+
+impl Scalar for Armv7m {
+    type Value = i8;
+
+    #[cfg(ocelli_armv7m)]
+    fn products(first: &[[i32; 2]], second: &[[i8; 2]], sums: &mut [[i32; 2]; 2]) {
+        assembly::products(first, second, sums);
+    }
 }
 
 /// Bytes of a step's instructions, and of those from the end of the steps to the base of jumps there.
