@@ -49,7 +49,7 @@ impl Operand {
 }
 
 /// What two operands in the common scale cannot exceed: 255 raised by 20 bits, each.
-const BOUND: i64 = 2 * 255 << AddTfLite::LEFT_SHIFT;
+const BOUND: i64 = (2 * 255) << AddTfLite::LEFT_SHIFT;
 
 /// [`AddTfLite::apply`].
 pub(in crate::arch) fn add_tflite<C: Core>(add: &AddTfLite, data: &mut [i8], other: &[i8]) -> Option<()> {

@@ -5,8 +5,10 @@ mod assembly;
 mod depthwise;
 
 use super::pairs::{self, Core, Jump, TRAILER};
+use super::scalar::{self, Scalar};
 use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
+use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
@@ -16,6 +18,11 @@ pub struct Rv32;
 
 impl Arch for Rv32 {
     pairs::convolutions!();
+    scalar::attention_functions!();
+}
+
+impl Scalar for Rv32 {
+    type Value = i8;
 }
 
 /// Steps of the inner loop.
