@@ -9,15 +9,13 @@ global_asm!(
     include_str!("dot.s"),
     include_str!("windows.s"),
     include_str!("bytes.s"),
+    include_str!("patches.s"),
     include_str!("attention.s"),
     include_str!("elementwise.s"),
     include_str!("pool.s"),
     include_str!("norm.s"),
     options(raw)
 );
-
-/// A function of a list of words.
-pub type Function = unsafe extern "C" fn(*const usize);
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal,)+) => {
@@ -41,6 +39,9 @@ functions! {
     windows_tflite = "ocelli_helium_windows_tflite",
     tiles_q32 = "ocelli_helium_tiles_q32",
     tiles_tflite = "ocelli_helium_tiles_tflite",
+    patches = "ocelli_helium_patches",
+    patches3_16 = "ocelli_helium_patches3_16",
+    patches3_32 = "ocelli_helium_patches3_32",
     add = "ocelli_helium_add",
     add_tflite = "ocelli_helium_add_tflite",
     average_q32 = "ocelli_helium_average_q32",

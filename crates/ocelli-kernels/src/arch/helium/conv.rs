@@ -3,6 +3,7 @@
 
 use super::super::{ConvShape, Parameters};
 use super::dot::{Dot, Pixels};
+use super::patches::{Windows, patches};
 use super::{bytes, quad};
 use crate::requantize::Rule;
 use crate::{Map, Window};
@@ -68,8 +69,12 @@ impl Plan {
             .checked_add((kernel[1] - 1).checked_mul(dilation[1])?)?
             .checked_add(1)?;
         let (form, values, segments, pitch) = if kernel == [1, 1] && padding == [0, 0] {
-            let copied =
-                if channels.is_multiple_of(16) { 0 } else { width.checked_mul(channels)?.checked_add(16)? };
+            let copied = match channels {
+                // Each pixel apart: sums of 16 values are fastest so.
+                ..16 => columns.checked_mul(16)?,
+                _ if channels.is_multiple_of(16) => 0,
+                _ => width.checked_mul(channels)?.checked_add(16)?,
+            };
             (Form::Pixels, round_up(channels)?, 1, copied)
         } else {
             let pitch = seen.checked_mul(channels)?.checked_add(16)?;
@@ -118,14 +123,18 @@ impl Plan {
         self.dot.pack::<R>(parameters.channels, weight, packed)
     }
 
+    /// Bytes of patches, with what may be written beyond the last one.
+    fn patch_bytes(&self) -> Option<usize> {
+        if self.block == 0 { Some(0) } else { self.block.checked_mul(self.dot.values)?.checked_add(16) }
+    }
+
     fn row_bytes(&self) -> Option<usize> {
         self.pitch.checked_mul(if self.form == Form::Pixels { 1 } else { self.kernel[0] })
     }
 
     /// Bytes of scratch.
     pub fn scratch(&self, shape: &ConvShape) -> Option<usize> {
-        let patches = self.block.checked_mul(self.dot.values)?;
-        self.row_bytes()?.checked_add(patches)?.checked_add(self.output_bytes(shape)?)
+        self.row_bytes()?.checked_add(self.patch_bytes()?)?.checked_add(self.output_bytes(shape)?)
     }
 
     fn output_bytes(&self, shape: &ConvShape) -> Option<usize> {
@@ -147,19 +156,20 @@ impl Plan {
         output: &mut [i8],
         scratch: &mut [i8],
     ) -> Option<()> {
-        if [input.height, input.width, input.channels] != shape.input {
+        let [height, width, channels] = shape.input;
+        if input.height != height || input.width != width || input.channels != channels {
             return None;
         }
         let (rows, rest) = scratch.split_at_mut_checked(self.row_bytes()?)?;
-        let (patches, rest) = rest.split_at_mut_checked(self.block.checked_mul(self.dot.values)?)?;
+        let (patches, rest) = rest.split_at_mut_checked(self.patch_bytes()?)?;
         let outputs = rest.get_mut(..self.output_bytes(shape)?)?;
         let mut work = Work { rows, patches, outputs };
         let length = shape.output[1].checked_mul(self.dot.outputs).filter(|&length| length != 0)?;
         if self.form == Form::Pixels {
             self.pixels(shape, rule, packed, input, y, output, &mut work, length)?;
         } else {
-            // Which row of the padded map each copied row is.
-            let mut held = [usize::MAX; 16];
+            // Rows of the padded map before this one are copied.
+            let mut next = 0;
             for (row, output) in output.chunks_exact_mut(length).enumerate() {
                 self.window_row(
                     shape,
@@ -169,7 +179,7 @@ impl Plan {
                     y.checked_add(row)?,
                     output,
                     &mut work,
-                    &mut held,
+                    &mut next,
                 )?;
             }
         }
@@ -203,26 +213,18 @@ impl Plan {
         for (row, output) in output.chunks_exact_mut(length).enumerate() {
             let from = y.checked_add(row)?.checked_mul(self.stride[0])?;
             let mut data = input.row(from).filter(|_| from < input.height)?;
-            if !dense {
+            let mut stride = stride;
+            if input.channels < 16 {
+                bytes::pieces(data, stride, work.rows, 16, input.channels, shape.output[1])?;
+                (data, stride) = (&*work.rows, 16);
+            } else if !dense {
                 bytes::copy(data, work.rows)?;
                 data = work.rows;
             }
             let pixels = Pixels { data, starts: [0; 3], stride, count: shape.output[1] };
-            self.finish(rule, packed, &pixels, output, work.outputs)?;
+            store(&self.dot, rule, packed, &pixels, output, work.outputs)?;
         }
         Some(())
-    }
-
-    /// Runs the sums into `output`, by way of `outputs` where the number of channels is no multiple of 4.
-    fn finish<R: Rule>(
-        &self,
-        rule: &R,
-        packed: &[u32],
-        pixels: &Pixels<'_>,
-        output: &mut [i8],
-        outputs: &mut [i8],
-    ) -> Option<()> {
-        store(&self.dot, rule, packed, pixels, output, outputs)
     }
 
     #[expect(clippy::too_many_arguments, reason = "a row's whole surroundings")]
@@ -235,64 +237,54 @@ impl Plan {
         y: usize,
         output: &mut [i8],
         work: &mut Work<'_>,
-        held: &mut [usize],
+        next: &mut usize,
     ) -> Option<()> {
+        let [height, width] = self.kernel;
         let top = y.checked_mul(self.stride[0])?;
-        let slot_of = |tap: usize, row: usize| {
-            // Neighbouring rows stay where they are from one output row to the next.
-            if self.dilation[0] == 1 { row.checked_rem(self.kernel[0]) } else { Some(tap) }
-        };
-        for tap in 0..self.kernel[0] {
+        // Neighbouring rows stay where they are from one output row to the next: row `i` is in slot `i % height`.
+        let neighbours = self.dilation[0] == 1;
+        let mut slot = if neighbours { top.checked_rem(height)? } else { 0 };
+        let first_slot = slot;
+        for tap in 0..height {
             let row = top.checked_add(tap.checked_mul(self.dilation[0])?)?;
-            let slot = slot_of(tap, row)?;
-            let known = held.get_mut(slot);
-            if known.as_ref().is_some_and(|known| **known == row) {
-                continue;
+            if !neighbours || row >= *next {
+                let copied = work.rows.get_mut(slot.checked_mul(self.pitch)?..)?.get_mut(..self.pitch)?;
+                self.copy_row(shape, input, row, copied)?;
+                *next = row + 1;
             }
-            if let Some(known) = known {
-                *known = row;
-            }
-            let copied = work.rows.get_mut(slot.checked_mul(self.pitch)?..)?.get_mut(..self.pitch)?;
-            self.copy_row(shape, input, row, copied)?;
+            slot = if slot + 1 == height { 0 } else { slot + 1 };
         }
         let stride = self.stride[1].checked_mul(input.channels)?;
-        let start = |tap: usize| {
-            let row = top.checked_add(tap.checked_mul(self.dilation[0])?)?;
-            slot_of(tap, row)?.checked_mul(self.pitch)
-        };
         if self.form == Form::Segments {
-            let starts = [start(0)?, start(1)?, start(2)?];
+            let starts = match first_slot {
+                0 => [0, self.pitch, 2 * self.pitch],
+                1 => [self.pitch, 2 * self.pitch, 0],
+                _ => [2 * self.pitch, 0, self.pitch],
+            };
             let pixels = Pixels { data: work.rows, starts, stride, count: shape.output[1] };
-            return self.finish(rule, packed, &pixels, output, work.outputs);
+            return store(&self.dot, rule, packed, &pixels, output, work.outputs);
         }
         let contiguous = self.dilation[1] == 1;
-        let run = if contiguous { self.kernel[1].checked_mul(input.channels)? } else { input.channels };
-        let runs = if contiguous { 1 } else { self.kernel[1] };
-        let mut first = 0;
+        let run = if contiguous { width.checked_mul(input.channels)? } else { input.channels };
+        let mut windows = Windows {
+            rows: work.rows,
+            pitch: self.pitch,
+            slots: height,
+            first_slot,
+            runs: if contiguous { 1 } else { width },
+            run,
+            run_stride: self.dilation[1].checked_mul(input.channels)?,
+            stride,
+            first: 0,
+            count: 0,
+        };
         for output in output.chunks_mut(self.block.checked_mul(self.dot.outputs)?.max(1)) {
-            let count = output.len().checked_div(self.dot.outputs)?;
-            let mut at = 0;
-            for tap in 0..self.kernel[0] {
-                for column in 0..runs {
-                    let from = column
-                        .checked_mul(self.dilation[1])?
-                        .checked_mul(input.channels)?
-                        .checked_add(first * stride)?
-                        .checked_add(start(tap)?)?;
-                    bytes::pieces(
-                        work.rows.get(from..)?,
-                        stride,
-                        work.patches.get_mut(at..)?,
-                        self.dot.values,
-                        run,
-                        count,
-                    )?;
-                    at += run;
-                }
-            }
-            let pixels = Pixels { data: work.patches, starts: [0; 3], stride: self.dot.values, count };
-            self.finish(rule, packed, &pixels, output, work.outputs)?;
-            first += count;
+            windows.count = output.len().checked_div(self.dot.outputs)?;
+            patches(&windows, work.patches, self.dot.values)?;
+            let pixels =
+                Pixels { data: work.patches, starts: [0; 3], stride: self.dot.values, count: windows.count };
+            store(&self.dot, rule, packed, &pixels, output, work.outputs)?;
+            windows.first += windows.count;
         }
         Some(())
     }

@@ -2,7 +2,7 @@
 
 use super::super::{ConvShape, Parameters};
 use super::conv::sizes;
-use super::windows::{TILES, Windows, interleave};
+use super::windows::{TILES, Windows, fill, interleave};
 use super::{bytes, quad};
 use crate::Map;
 use crate::requantize::Rule;
@@ -14,9 +14,12 @@ pub struct Plan {
     windows: Windows,
     shape: ConvShape,
     kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    padding: [usize; 2],
+    /// Vertical stride, dilation and padding.
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+    /// Values of a row of words: padding on the left, of the map, padding on the right.
+    row: [usize; 3],
     /// Whether parameters are there twice: for windows of the upper and the lower rows of the same words.
     pairs: bool,
 }
@@ -44,16 +47,34 @@ impl Plan {
             .checked_mul(stride[1])?
             .checked_add((tiles[1] * 4 - 1).checked_mul(dilation[1])?)?
             .checked_add(1)?;
-        let windows = Windows {
+        let mut windows = Windows {
             tiles,
             channels,
             step: stride[1].checked_mul(channels)?,
             column: dilation[1].checked_mul(channels)?,
             // What interleaving writes and the last quad reads beyond.
             plane: seen.checked_mul(channels)?.checked_add(16)?,
+            count: columns,
+            seen: 0,
         };
-        let pairs = kernel[0] <= 3 && tiles[1] == 1 && stride[0] == 1 && dilation[0] == 1;
-        Some(Self { windows, shape: *shape, kernel, stride, dilation, padding, pairs })
+        windows.seen = (tiles[0] - 1)
+            .checked_mul(windows.plane)?
+            .checked_add((seen - 1).checked_mul(channels)?)?
+            .checked_add(windows.stored())?;
+        let unused = (tiles[1] * 4 - kernel[1]).checked_mul(dilation[1])?;
+        let taps = (seen - unused).checked_mul(channels)?;
+        let left = padding[1].checked_mul(channels)?.min(taps);
+        let inside = width.checked_mul(channels)?.min(taps - left);
+        Some(Self {
+            windows,
+            shape: *shape,
+            kernel,
+            stride: stride[0],
+            dilation: dilation[0],
+            padding: padding[0],
+            row: [left, inside, taps - left - inside],
+            pairs: kernel[0] <= 3 && tiles[1] == 1 && stride[0] == 1 && dilation[0] == 1,
+        })
     }
 
     /// Words of the parameters.
@@ -133,7 +154,8 @@ impl Plan {
         [row_stride, stride]: [usize; 2],
         work: &mut Work<'_>,
     ) -> Option<()> {
-        if [input.height, input.width, input.channels] != self.shape.input {
+        let [height, width, channels] = self.shape.input;
+        if input.height != height || input.width != width || input.channels != channels {
             return None;
         }
         let size = self.windows.words::<R>()?;
@@ -144,11 +166,10 @@ impl Plan {
             let second = if self.pairs { rows.next() } else { None };
             self.words_of_rows(input, y, second.is_some(), work)?;
             y = y.checked_add(1)?;
-            let columns = self.shape.output[1];
-            self.windows.run(rule, packed.get(..size)?, work.words, columns, first, stride)?;
+            self.windows.run(rule, packed.get(..size)?, work.words, first, stride)?;
             if let Some(second) = second {
                 let packed = packed.get(size..)?.get(..size)?;
-                self.windows.run(rule, packed, work.words, columns, second, stride)?;
+                self.windows.run(rule, packed, work.words, second, stride)?;
                 y = y.checked_add(1)?;
             }
         }
@@ -157,51 +178,36 @@ impl Plan {
 
     /// The words that output row `y` sees, and the next one, where that is made too.
     fn words_of_rows(&self, input: &Map<'_>, y: usize, pair: bool, work: &mut Work<'_>) -> Option<()> {
-        let channels = self.windows.channels;
-        let left = self.padding[1].checked_mul(channels)?;
-        let taps = (self.shape.output[1] - 1)
-            .checked_mul(self.stride[1])?
-            .checked_add((self.kernel[1] - 1).checked_mul(self.dilation[1])?)?
-            .checked_add(1)?
-            .checked_mul(channels)?;
-        // Values of a row that are seen, and what follows them.
-        let inside = input.width.checked_mul(channels)?.min(taps.saturating_sub(left));
+        let [left, inside, right] = self.row;
         let zero_point = self.shape.zero_point;
-        let top = y.checked_mul(self.stride[0])?;
-        let rows = self.kernel[0].checked_add(pair.into())?;
+        // Rows are counted from the first padded one on. What wraps is beside the map.
+        let top = y.wrapping_mul(self.stride).wrapping_sub(self.padding);
+        let last = self.kernel[0] - 1 + usize::from(pair);
         let mut border_is_set = false;
-        for (plane, words) in work.words.chunks_exact_mut(self.windows.plane).enumerate() {
-            let source = |tap: usize| {
+        for (plane, words) in work.words.chunks_exact_mut(self.windows.plane.max(1)).enumerate() {
+            let mut rows: [&[i8]; 4] = [&[]; 4];
+            for (tap, row) in rows.iter_mut().enumerate() {
                 // Taps that are not there have no weights: they see the last row again.
-                let row = top.checked_add(tap.min(rows - 1).checked_mul(self.dilation[0])?)?;
-                Some(row.checked_sub(self.padding[0]).filter(|&row| row < input.height))
-            };
-            let sources = [0, 1, 2, 3].map(|tap| source(plane * 4 + tap));
-            if !border_is_set && sources.contains(&Some(None)) {
-                bytes::fill(work.border, zero_point);
-                border_is_set = true;
+                let tap = (plane * 4 + tap).min(last);
+                let y = top.wrapping_add(tap.wrapping_mul(self.dilation));
+                if y < input.height {
+                    *row = input.row(y)?.get(..inside)?;
+                    continue;
+                }
+                if !border_is_set {
+                    bytes::fill(work.border, zero_point);
+                    border_is_set = true;
+                }
+                *row = &[];
             }
-            let border = &*work.border;
-            let row = |source: Option<Option<usize>>| match source? {
-                Some(row) => input.row(row)?.get(..inside),
-                None => border.get(..inside),
-            };
-            let [a, b, c, d] = sources;
-            let (before, rest) = words.split_at_mut_checked(left.min(taps))?;
-            fill_words(before, zero_point);
-            interleave([row(a)?, row(b)?, row(c)?, row(d)?], rest)?;
-            let after = rest.get_mut(inside..)?;
-            let missing = taps.saturating_sub(left).saturating_sub(inside);
-            fill_words(after.get_mut(..missing)?, zero_point);
+            let border = work.border.get(..inside)?;
+            let rows = rows.map(|row| if row.is_empty() { border } else { row });
+            let (before, rest) = words.split_at_mut_checked(left)?;
+            fill(before, zero_point);
+            interleave(rows, rest)?;
+            fill(rest.get_mut(inside..)?.get_mut(..right)?, zero_point);
         }
         Some(())
-    }
-}
-
-fn fill_words(words: &mut [u32], value: i8) {
-    use zerocopy::IntoBytes;
-    if let Ok(bytes) = <[i8] as zerocopy::FromBytes>::mut_from_bytes(words.as_mut_bytes()) {
-        bytes::fill(bytes, value);
     }
 }
 

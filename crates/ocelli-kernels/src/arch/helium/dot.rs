@@ -201,8 +201,6 @@ impl Dot {
                     pairs,
                     second * stride,
                     second * output_stride,
-                    2 * stride,
-                    2 * output_stride,
                     quads,
                     zero_point,
                 ];

@@ -55,10 +55,9 @@ HELIUM_DOT16 dot16_dense_q32,0,1
 HELIUM_DOT16 dot16_tflite,1,0
 HELIUM_DOT16 dot16_dense_tflite,1,1
 
-@ Sums over 32 values of each pixel: two pixels stay in q0-q3, weights stream. Two pixels at a time; the last pair may overlap the one before.
-@ 0 x | 4 quads' parameters | 8 output | 12 pairs | 16 x, 20 output: from a pair's first pixel to its second | 24 x, 28 output: to the next pair
-@ 32 quads | 36 output zero point
-@ A quad's weights: [channel 0, 2, 1, 3][32]. 4 bytes of stack more.
+@ Sums over 32 values of each pixel: two pixels stay in q0-q3, weights stream.
+@ 0 x | 4 quads' parameters | 8 output | 12 pairs of pixels | 16 x, 20 output: a pixel to the next | 24 quads | 28 output zero point
+@ A quad's weights: [channel 0, 2, 1, 3][32]. 8 bytes of stack more.
 .macro HELIUM_PAIR a,b
   vldrw.u32 q4,[r9],#16
   vmladav.s8 \a,q4,q0
@@ -69,25 +68,19 @@ HELIUM_DOT16 dot16_dense_tflite,1,1
 .endm
 .macro HELIUM_DOT32 name,tflite
 HELIUM_ENTER \name
-  push {r0,r1}
-  ldr r1,[r0]
-  ldr r7,[r0,#8]
-  ldr r11,[r0,#12]
-  ldr r12,[r0,#36]
+  ldm r0,{r1,r2,r7,r8,r10,r11}
+  ldrd r3,r12,[r0,#24]
+  push {r2,r3}
 1:
-  ldr r10,[sp]
-  ldrd r2,r4,[r10,#16]
-  ldr lr,[r10,#32]
-  add r3,r1,r2
-  adds r5,r7,r4
   vldrb.u8 q0,[r1]
   vldrb.u8 q1,[r1,#16]
-  vldrb.u8 q2,[r3]
-  vldrb.u8 q3,[r3,#16]
-  ldrd r2,r4,[r10,#24]
-  ldr r9,[r10,#4]
-  add r1,r2
-  adds r3,r7,r4
+  add r1,r10
+  ldrd r9,lr,[sp]
+  vldrb.u8 q2,[r1]
+  add r5,r7,r11
+  vldrb.u8 q3,[r1,#16]
+  add r3,r5,r11
+  add r1,r10
   dls lr,lr
 2:
   HELIUM_PAIR r0,r2
@@ -124,8 +117,8 @@ HELIUM_ENTER \name
   vstrb.32 q7,[r5],#4
   le lr,2b
   mov r7,r3
-  subs r11,#1
-  bne 1b
+  subs r8,#1
+  bne.w 1b
   add sp,#8
 HELIUM_LEAVE \name
 .endm

@@ -15,6 +15,7 @@ mod dot;
 mod elementwise;
 #[cfg(ocelli_helium)]
 mod norm;
+mod patches;
 #[cfg(ocelli_helium)]
 mod pool;
 mod quad;

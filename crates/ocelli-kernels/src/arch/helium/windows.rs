@@ -1,9 +1,9 @@
 //! Depthwise windows over words of four rows.
 #![allow(unsafe_code)]
 
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
-use super::quad;
+use super::{bytes, quad};
 use crate::requantize::Rule;
 
 /// Four rows of bytes as words: word `i` has byte `i` of each. Writes up to 15 words beyond them.
@@ -25,6 +25,13 @@ pub fn interleave(rows: [&[i8]; 4], words: &mut [u32]) -> Option<()> {
     Some(())
 }
 
+/// Makes words that all bytes of a value fill.
+pub fn fill(words: &mut [u32], value: i8) {
+    if let Ok(bytes) = <[i8]>::mut_from_bytes(words.as_mut_bytes()) {
+        bytes::fill(bytes, value);
+    }
+}
+
 /// Windows of `tiles` of 4x4 taps, over planes of words `[column][channel]`, a plane for each four rows of taps.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {
@@ -38,6 +45,10 @@ pub struct Windows {
     pub column: usize,
     /// Words of a plane.
     pub plane: usize,
+    /// Windows of a row, at least 1.
+    pub count: usize,
+    /// Words that the windows of a row see, all planes together: at most those of the planes.
+    pub seen: usize,
 }
 
 impl Windows {
@@ -86,31 +97,25 @@ impl Windows {
         Some(())
     }
 
-    /// Makes `count` outputs of a row: [`Windows::stored`] values each, `output_stride` apart. Bounds are not applied.
+    /// Makes the outputs of a row: [`Windows::stored`] values each, `output_stride` apart. Bounds are not applied.
     pub fn run<R: Rule>(
         &self,
         rule: &R,
         packed: &[u32],
         words: &[u32],
-        count: usize,
         output: &mut [i8],
         output_stride: usize,
     ) -> Option<()> {
-        let last = count.checked_sub(1)?;
-        let seen = (self.tiles[0].checked_sub(1)?.checked_mul(self.plane)?)
-            .checked_add(last.checked_mul(self.step)?)?
-            .checked_add((self.tiles[1].checked_mul(4)?.checked_sub(1)?).checked_mul(self.column)?)?
-            .checked_add(self.stored())?;
-        let complete = seen <= words.len()
-            && last.checked_mul(output_stride)?.checked_add(self.stored())? <= output.len()
+        let complete = self.seen <= words.len()
+            && (self.count - 1).checked_mul(output_stride)?.checked_add(self.stored())? <= output.len()
             && packed.len() == self.words::<R>()?;
         if !complete {
             return None;
         }
         #[cfg(ocelli_helium)]
-        self.call(rule, packed, words, count, output, output_stride)?;
+        self.call(rule, packed, words, output, output_stride)?;
         #[cfg(not(ocelli_helium))]
-        self.model(rule, packed, words, count, output, output_stride)?;
+        self.model(rule, packed, words, output, output_stride)?;
         Some(())
     }
 
@@ -120,13 +125,12 @@ impl Windows {
         rule: &R,
         packed: &[u32],
         words: &[u32],
-        count: usize,
         output: &mut [i8],
         output_stride: usize,
     ) -> Option<()> {
         for (index, quad) in packed.chunks_exact(self.quad_words::<R>()?).enumerate() {
             let (weights, after) = quad.split_at_checked(self.weights()? / 4)?;
-            for place in 0..count {
+            for place in 0..self.count {
                 for channel in 0..4 {
                     let mut sum = 0i32;
                     for (at, &weight) in
@@ -156,41 +160,52 @@ impl Windows {
         rule: &R,
         packed: &[u32],
         words: &[u32],
-        count: usize,
         output: &mut [i8],
         output_stride: usize,
     ) -> Option<()> {
         use super::asm;
-        let [rows, columns] = self.tiles;
-        let mut arguments = [0; 10 + TILES];
-        let (list, deltas) = arguments.split_at_mut(10);
-        list.copy_from_slice(&[
+        let arguments = [
             words.as_ptr() as usize,
             packed.as_ptr() as usize,
             output.as_mut_ptr() as usize,
-            count,
+            self.count,
             output_stride,
             self.step * 4,
             self.stored() / 4,
             quad::zero_point(rule),
             self.column * 4,
-            rows * columns,
-        ]);
-        let function: asm::Function = if rows * columns == 1 {
-            if R::TFLITE { asm::windows_tflite } else { asm::windows_q32 }
-        } else {
-            let place = |tile: usize| {
-                let row = tile.checked_div(columns)?;
-                Some(row * self.plane * 4 + (tile - row * columns) * self.column * 16)
-            };
-            for tile in 0..rows * columns {
-                let next = if tile + 1 == rows * columns { 0 } else { place(tile + 1)? };
-                *deltas.get_mut(tile)? = next.wrapping_sub(place(tile)?);
-            }
-            if R::TFLITE { asm::tiles_tflite } else { asm::tiles_q32 }
-        };
+        ];
+        let [rows, columns] = self.tiles;
+        if rows * columns != 1 {
+            return self.call_tiles::<R>(&arguments);
+        }
+        let function = if R::TFLITE { asm::windows_tflite } else { asm::windows_q32 };
         // SAFETY: `run` has checked that all windows are within `words`, all outputs within `output`, and the parameters of all quads in
         // `packed`, whose words are aligned; the assembly reads and writes no more.
+        unsafe { function(arguments.as_ptr()) }
+        Some(())
+    }
+
+    #[cfg(ocelli_helium)]
+    #[cold]
+    fn call_tiles<R: Rule>(&self, first: &[usize; 9]) -> Option<()> {
+        use super::asm;
+        let [rows, columns] = self.tiles;
+        let mut arguments = [0; 10 + TILES];
+        let (list, deltas) = arguments.split_at_mut(10);
+        for (argument, &value) in list.iter_mut().zip(first.iter().chain(&[rows * columns])) {
+            *argument = value;
+        }
+        let place = |tile: usize| {
+            let row = tile.checked_div(columns)?;
+            Some(row * self.plane * 4 + (tile - row * columns) * self.column * 16)
+        };
+        for tile in 0..rows * columns {
+            let next = if tile + 1 == rows * columns { 0 } else { place(tile + 1)? };
+            *deltas.get_mut(tile)? = next.wrapping_sub(place(tile)?);
+        }
+        let function = if R::TFLITE { asm::tiles_tflite } else { asm::tiles_q32 };
+        // SAFETY: as in `call`.
         unsafe { function(arguments.as_ptr()) }
         Some(())
     }
