@@ -167,6 +167,7 @@ impl Dot {
         let (x, parameters, y) =
             (data.as_ptr() as usize + start, packed.as_ptr() as usize, output.as_mut_ptr() as usize);
         let (quads, zero_point) = (self.stored() / 4, quad::zero_point(rule));
+        let odd = !(self.values / 16).is_multiple_of(2);
         // Pixels in groups of `size`. Those left over are a group that overlaps the one before, or, where there are fewer than a group,
         // a group of which pixels are the same.
         let groups = |size: usize, call: &dyn Fn(usize, usize, usize)| {
@@ -208,11 +209,15 @@ impl Dot {
                 unsafe { function(arguments.as_ptr()) }
             }),
             _ => groups(3, &|first, triples, last| {
-                let function = match (R::TFLITE, self.segments) {
-                    (false, 1) => asm::dots_q32,
-                    (false, _) => asm::dots3_q32,
-                    (true, 1) => asm::dots_tflite,
-                    (true, _) => asm::dots3_tflite,
+                let function = match (R::TFLITE, self.segments, odd) {
+                    (false, 1, false) => asm::dots_even_q32,
+                    (false, 1, true) => asm::dots_odd_q32,
+                    (false, _, false) => asm::dots3_even_q32,
+                    (false, _, true) => asm::dots3_odd_q32,
+                    (true, 1, false) => asm::dots_even_tflite,
+                    (true, 1, true) => asm::dots_odd_tflite,
+                    (true, _, false) => asm::dots3_even_tflite,
+                    (true, _, true) => asm::dots3_odd_tflite,
                 };
                 let middle = last.min(1);
                 let arguments = [
@@ -227,7 +232,7 @@ impl Dot {
                     3 * stride,
                     3 * output_stride,
                     quads,
-                    self.values / 16 - 2,
+                    (self.values / 16 - 2) / 2,
                     zero_point,
                     second.wrapping_sub(start).wrapping_sub(self.values),
                     third.wrapping_sub(second).wrapping_sub(self.values),

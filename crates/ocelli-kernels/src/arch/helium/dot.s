@@ -127,9 +127,10 @@ HELIUM_DOT32 dot32_tflite,1
 
 @ Sums over 16n values of each pixel, n >= 2 (one segment), or over three segments of 16n: 3 pixels x 2 channels are 6 accumulators, and two
 @ passes give 4 channels. The first pass walks forwards, the second backwards, so no pointer is reset: parameters are one stream.
+@ \odd: n is odd.
 @ The last three pixels may overlap those before, and pixels of a triple may be the same.
 @ 0 x | 4 quads' parameters | 8 output | 12 triples | 16, 20 x: from a triple's first pixel to the others | 24, 28 output: likewise
-@ 32, 36 x, output: to the next triple | 40 quads | 44 n - 2 | 48 output zero point | 52, 56 from the end of a segment to the next one's start
+@ 32, 36 x, output: to the next triple | 40 quads | 44 (n - 2) / 2, rounded down | 48 output zero point | 52, 56 from the end of a segment to the next one's start
 @ A quad's weights: [step][channel 0, 2][16], [step backwards][channel 1, 3][16]. 64 bytes of stack more.
 .macro HELIUM_X q,r,backwards
  .if \backwards
@@ -160,7 +161,16 @@ HELIUM_DOT32 dot32_tflite,1
  .endif
   vmladav\a\().s8 r10,q2,q7
 .endm
-.macro HELIUM_JUMP backwards,at
+@ Steps by twos; label 62 is where none are left.
+.macro HELIUM_STEPS backwards
+61:
+  HELIUM_STEP \backwards,a,1
+  HELIUM_STEP \backwards,a,1
+  le lr,61b
+62:
+.endm
+@ A further segment.
+.macro HELIUM_SEGMENT backwards,odd,at
   ldr lr,[sp,#\at]
  .if \backwards
   sub r1,lr
@@ -172,33 +182,36 @@ HELIUM_DOT32 dot32_tflite,1
   add r5,lr
  .endif
   HELIUM_AHEAD \backwards
+ .if \odd
   add lr,r12,#1
   dls lr,lr
-61:
+ .else
   HELIUM_STEP \backwards,a,1
-  le lr,61b
+  wls lr,r12,62f
+ .endif
+  HELIUM_STEPS \backwards
   HELIUM_STEP \backwards,a,0
 .endm
-.macro HELIUM_PASS backwards,segments
+.macro HELIUM_PASS backwards,odd,segments
   HELIUM_AHEAD \backwards
   HELIUM_STEP \backwards,,1
-  wls lr,r12,62f
-61:
+ .if \odd
   HELIUM_STEP \backwards,a,1
-  le lr,61b
-62:
+ .endif
+  wls lr,r12,62f
+  HELIUM_STEPS \backwards
   HELIUM_STEP \backwards,a,0
  .if \segments == 3
   .if \backwards
-  HELIUM_JUMP \backwards,56
-  HELIUM_JUMP \backwards,52
+  HELIUM_SEGMENT \backwards,\odd,56
+  HELIUM_SEGMENT \backwards,\odd,52
   .else
-  HELIUM_JUMP \backwards,52
-  HELIUM_JUMP \backwards,56
+  HELIUM_SEGMENT \backwards,\odd,52
+  HELIUM_SEGMENT \backwards,\odd,56
   .endif
  .endif
 .endm
-.macro HELIUM_DOTS name,tflite,segments
+.macro HELIUM_DOTS name,tflite,odd,segments
 HELIUM_ENTER \name
   sub sp,#64
   ldm r0!,{r1-r8}
@@ -214,11 +227,11 @@ HELIUM_ENTER \name
   adds r5,r1,r2
   ldrd r11,r12,[sp,#40]
 2:
-  HELIUM_PASS 0,\segments
+  HELIUM_PASS 0,\odd,\segments
   vmov q4[2],q4[0],r0,r6
   vmov q5[2],q5[0],r2,r8
   vmov q6[2],q6[0],r4,r10
-  HELIUM_PASS 1,\segments
+  HELIUM_PASS 1,\odd,\segments
   vldrw.u32 q1,[r9],#16
   vmov q4[3],q4[1],r0,r6
   vmov q5[3],q5[1],r2,r8
@@ -276,7 +289,11 @@ HELIUM_ENTER \name
   add sp,#64
 HELIUM_LEAVE \name
 .endm
-HELIUM_DOTS dots_q32,0,1
-HELIUM_DOTS dots_tflite,1,1
-HELIUM_DOTS dots3_q32,0,3
-HELIUM_DOTS dots3_tflite,1,3
+HELIUM_DOTS dots_even_q32,0,0,1
+HELIUM_DOTS dots_odd_q32,0,1,1
+HELIUM_DOTS dots_even_tflite,1,0,1
+HELIUM_DOTS dots_odd_tflite,1,1,1
+HELIUM_DOTS dots3_even_q32,0,0,3
+HELIUM_DOTS dots3_odd_q32,0,1,3
+HELIUM_DOTS dots3_even_tflite,1,0,3
+HELIUM_DOTS dots3_odd_tflite,1,1,3
