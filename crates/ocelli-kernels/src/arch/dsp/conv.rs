@@ -12,7 +12,7 @@ use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
 
 /// Bytes of the stream at once, where a pair of windows is not larger.
-const STREAM: usize = 1408;
+const STREAM: usize = 2816;
 
 /// What follows from a shape.
 struct Plan {

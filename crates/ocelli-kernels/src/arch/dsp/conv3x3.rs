@@ -9,7 +9,7 @@ use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
 
 /// Bytes of columns at once, where those of two windows are not larger.
-const STREAM: usize = 2304;
+const STREAM: usize = 3456;
 /// Rows that two rows of windows see.
 const ROWS: usize = 4;
 

@@ -50,11 +50,13 @@ pub fn pack<R: Rule>(
         return None;
     }
     for ((channels, weights), words) in channels.zip(weights).zip(words) {
-        let channel = |at: usize| {
-            channels.get(at).map_or(TfLiteChannel { bias: 0, multiplier: 0, shift: -8 }, R::common)
-        };
+        // What is not there, and channels that are zero whatever they see.
+        let none = TfLiteChannel { bias: 0, multiplier: 1 << 30, shift: -8 };
+        let zero = |at: usize| channels.get(at).is_none_or(|channel| R::common(channel).multiplier == 0);
+        let channel = |at: usize| channels.get(at).filter(|_| !zero(at)).map_or(none, R::common);
         let weight = |at: usize, tap: Option<usize>| {
-            tap.and_then(|tap| weights.get(at * taps + tap)).map_or(0, |&weight| i32::from(weight))
+            let weight = tap.and_then(|tap| weights.get(at * taps + tap)).filter(|_| !zero(at));
+            weight.map_or(0, |&weight| i32::from(weight))
         };
         let (bias, rest) = words.split_first_chunk_mut::<4>()?;
         let (body, finish) = rest.split_at_mut_checked(steps.checked_mul(2)?)?;
@@ -84,8 +86,10 @@ pub fn pack<R: Rule>(
         if R::TFLITE {
             for (at, words) in finish.chunks_exact_mut(2).enumerate() {
                 let channel = channel(at);
-                u32::try_from(channel.multiplier).ok()?;
-                words.copy_from_slice(&[channel.multiplier.cast_unsigned(), power(&channel)?]);
+                if channel.multiplier < 1 << 30 {
+                    return None;
+                }
+                words.copy_from_slice(&[channel.multiplier.cast_unsigned() << 1, power(&channel)?]);
             }
         } else {
             for (at, word) in finish.iter_mut().enumerate() {

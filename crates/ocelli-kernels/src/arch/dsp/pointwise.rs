@@ -189,8 +189,8 @@ mod model {
                     let low = *sums.get(1)?;
                     let value = if let Some(rule) = self.rule.tflite() {
                         let [multiplier, power] = [0, 1].map(|at| finish.get(channel * 2 + at));
-                        let doubled = if odd { high >> 7 } else { low << 1 };
-                        let high = smmulr(doubled, multiplier?.cast_signed());
+                        let value = if odd { high >> 8 } else { low };
+                        let high = smmlar(value, multiplier?.cast_signed(), value);
                         smmlar(high.wrapping_add(high >> 31), power?.cast_signed(), rule.zero_point)
                     } else {
                         let high = if self.steps > WHOLE { high >> 8 } else { high };

@@ -4,7 +4,7 @@
 @ Weights, for each four channels a, b, c, d: 256*bias_b + bias_a, bias_a, 256*bias_d + bias_c, bias_c;
 @   then two words a step, each of two lanes (one a value): 256*weight_b + weight_a, 256*weight_d + weight_c;
 @   then Q32: multiplier_a, multiplier_b / 256, multiplier_c, multiplier_d / 256, or all four whole, where the structure says so,
-@   or TfLite: for each channel multiplier, 2^(32 - right shift).
+@   or TfLite: for each channel 2 * multiplier - 2^32, 2^(32 - right shift).
 @ SMLAD with such a word sums 256*B + A, with its SXTB16 it sums A; their difference is 256*B. The packer proves that nothing overflows.
 @
 @ void name(const Pointwise *): see pointwise.rs for the structure.
@@ -54,24 +54,23 @@
   smlad r7,lr,r2,r7
 .endm
 
-@ TFLite's two roundings. 2*value is exact, so SMMULR is the doubling high multiplication; one less where it is negative, then rounding
-@ halves up, rounds them away from zero; SMMLAR by 2^(32-s) shifts right by s and adds the zero point.
-.macro PW_TFLITE value, paired
- .if \paired
-  asr.w \value,\value,#7
- .else
-  lsl.w \value,\value,#1
- .endif
-  smmulr \value,\value,r2
+@ TFLite's two roundings. SMMLAR by 2 * multiplier - 2^32, plus the value, is its doubling high multiplication; one less where that is negative, then
+@ rounding halves up, rounds them away from zero; SMMLAR by 2^(32-s) shifts right by s and adds the zero point.
+.macro PW_TFLITE value, multiplier, power
+  smmlar \value,\value,\multiplier,\value
   add.w \value,\value,\value,asr #31
-  smmlar \value,\value,r3,r12
+  smmlar \value,\value,\power,r12
 .endm
 
-.macro PW_TFLITE_CHANNEL first, second, paired, pixels
-  ldrd r2,r3,[r1],#8
-  PW_TFLITE \first,\paired
+.macro PW_TFLITE_CHANNELS even_first, even_second, odd_first, odd_second, pixels
+  ldmia r1!,{r0,r2,r3,lr}
+  asr.w \odd_first,\odd_first,#8
+  PW_TFLITE \even_first,r0,r2
+  PW_TFLITE \odd_first,r3,lr
  .if \pixels == 2
-  PW_TFLITE \second,\paired
+  asr.w \odd_second,\odd_second,#8
+  PW_TFLITE \even_second,r0,r2
+  PW_TFLITE \odd_second,r3,lr
  .endif
 .endm
 
@@ -165,10 +164,8 @@
  .endif
  .if \tflite
   ldr r12,[sp,#24]
-  PW_TFLITE_CHANNEL r5,r9,0,\pixels
-  PW_TFLITE_CHANNEL r4,r8,1,\pixels
-  PW_TFLITE_CHANNEL r7,r11,0,\pixels
-  PW_TFLITE_CHANNEL r6,r10,1,\pixels
+  PW_TFLITE_CHANNELS r5,r9,r4,r8,\pixels
+  PW_TFLITE_CHANNELS r7,r11,r6,r10,\pixels
  .else
   .if \many
   ldr pc,[sp,#48]
