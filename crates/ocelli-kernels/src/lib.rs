@@ -13,6 +13,7 @@
 pub mod arch;
 pub mod attention;
 pub mod conv;
+pub mod dense;
 pub mod depthwise;
 pub mod elementwise;
 pub mod layout;

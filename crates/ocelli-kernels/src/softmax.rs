@@ -58,7 +58,7 @@ impl SoftmaxTfLite {
             for value in pixel {
                 *value = match exponential(*value) {
                     Some(exponential) => {
-                        let share = saturating_rounding_doubling_high_mul(reciprocal, exponential);
+                        let share = high_mul(reciprocal, exponential);
                         let share = rounding_divide_by_power_of_two(share, exponent.min(31));
                         saturate(share.wrapping_sub(128))
                     }
@@ -79,6 +79,12 @@ fn largest(pixel: &[i8]) -> i8 {
     pixel.iter().fold(i8::MIN, |largest, &value| largest.max(value))
 }
 
+/// Called from many places, none of which is run often: a function of its own is much smaller.
+#[inline(never)]
+fn high_mul(a: i32, b: i32) -> i32 {
+    saturating_rounding_doubling_high_mul(a, b)
+}
+
 /// gemmlowp's `GetReciprocal` with 12 integer bits: `1 / sum` as Q0.31 times a power of two.
 fn reciprocal(sum: i32) -> (i32, u32) {
     let headroom = sum.cast_unsigned().leading_zeros();
@@ -93,18 +99,18 @@ fn one_over_one_plus_x(x: i32) -> i32 {
     const MINUS_THIRTY_TWO_OVER_17: i32 = -1_010_580_540;
     // Q2.29 from here on.
     let half_denominator = rounding_half_sum(x, i32::MAX);
-    let mut estimate = FORTY_EIGHT_OVER_17
-        .wrapping_add(saturating_rounding_doubling_high_mul(half_denominator, MINUS_THIRTY_TWO_OVER_17));
+    let mut estimate = FORTY_EIGHT_OVER_17.wrapping_add(high_mul(half_denominator, MINUS_THIRTY_TWO_OVER_17));
     for _ in 0..3 {
-        let product = saturating_rounding_doubling_high_mul(half_denominator, estimate);
+        let product = high_mul(half_denominator, estimate);
         let remainder = (1i32 << 29).wrapping_sub(product);
-        let correction = saturating_rounding_doubling_high_mul(estimate, remainder);
+        let correction = high_mul(estimate, remainder);
         estimate = estimate.wrapping_add(saturating_shift_left(correction, 2));
     }
     saturating_shift_left(estimate, 1)
 }
 
 /// gemmlowp's `exp_on_negative_values` for Q5.26, to Q0.31.
+#[inline(never)]
 fn exp_on_negative_values(a: i32) -> i32 {
     const FRACTION_BITS: u32 = 26;
     const ONE_QUARTER: i32 = 1 << (FRACTION_BITS - 2);
@@ -119,7 +125,7 @@ fn exp_on_negative_values(a: i32) -> i32 {
     let remainder = modulo.wrapping_sub(a);
     for (index, factor) in (0u32..).zip(FACTORS) {
         if remainder & (1i32.wrapping_shl(FRACTION_BITS - 2 + index)) != 0 {
-            result = saturating_rounding_doubling_high_mul(result, factor);
+            result = high_mul(result, factor);
         }
     }
     result
@@ -130,18 +136,14 @@ fn exp_between_minus_quarter_and_zero(a: i32) -> i32 {
     const EXP_MINUS_EIGHTH: i32 = 1_895_147_668;
     const ONE_THIRD: i32 = 715_827_883;
     let x = a.wrapping_add(1 << 28);
-    let x2 = saturating_rounding_doubling_high_mul(x, x);
-    let x3 = saturating_rounding_doubling_high_mul(x2, x);
-    let x4 = saturating_rounding_doubling_high_mul(x2, x2);
+    let x2 = high_mul(x, x);
+    let x3 = high_mul(x2, x);
+    let x4 = high_mul(x2, x2);
     let x4_over_4 = rounding_divide_by_power_of_two(x4, 2);
-    let x4_over_24_plus_x3_over_6_plus_x2_over_2 = rounding_divide_by_power_of_two(
-        saturating_rounding_doubling_high_mul(x4_over_4.wrapping_add(x3), ONE_THIRD).wrapping_add(x2),
-        1,
-    );
-    EXP_MINUS_EIGHTH.wrapping_add(saturating_rounding_doubling_high_mul(
-        EXP_MINUS_EIGHTH,
-        x.wrapping_add(x4_over_24_plus_x3_over_6_plus_x2_over_2),
-    ))
+    let x4_over_24_plus_x3_over_6_plus_x2_over_2 =
+        rounding_divide_by_power_of_two(high_mul(x4_over_4.wrapping_add(x3), ONE_THIRD).wrapping_add(x2), 1);
+    EXP_MINUS_EIGHTH
+        .wrapping_add(high_mul(EXP_MINUS_EIGHTH, x.wrapping_add(x4_over_24_plus_x3_over_6_plus_x2_over_2)))
 }
 
 /// gemmlowp's `SaturatingRoundingMultiplyByPOT` for a left shift.

@@ -90,7 +90,7 @@ impl Network {
     /// # Errors
     /// Why it cannot be packed.
     pub fn packed(&self, target: Target) -> Result<PackedModel, String> {
-        let graph = lower(&self.graph, target).ok_or("there are no kernels for the target")?.graph;
+        let graph = lower(&self.graph, target).graph;
         let file = pack(&graph, &plan(&graph), Metadata::default()).map_err(|error| error.to_string())?;
         Ok(PackedModel::new(&format!("{} for {}", self.name, target.name()), &file))
     }

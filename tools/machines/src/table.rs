@@ -108,7 +108,7 @@ pub const MACHINES: &[Machine] = &[
         board: "virt",
         arguments: &["-bios", "none", "-m", "128M"],
         target: "riscv32imc-unknown-none-elf",
-        kernels: "portable",
+        kernels: "rv32",
         code: region(0x8000_0000, 16 * MIB),
         ram: region(0x8100_0000, 48 * MIB),
         model: region(0x8400_0000, 64 * MIB),

@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Converted { mut graph, report, pictures, .. } = conversion.run(conversion.load()?, &progress)?;
     let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
     let constant_channels = constant_channels::fold(&mut graph);
-    let lowered = conversion.lower(&graph)?;
+    let lowered = conversion.lower(&graph);
     let layers = layers(&graph, &lowered, &report);
     let graph = lowered.graph;
     let layout = plan_with(&graph, &arguments.memory.plan());

@@ -9,6 +9,7 @@ use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
+use ocelli_kernels::arch::rv32::Rv32;
 use ocelli_kernels::arch::{Arch, Portable};
 
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
@@ -18,12 +19,12 @@ use convolution::Convolution;
 macro_rules! with_kernels {
     ($target:expr, $function:ident($($argument:expr),*)) => {
         match $target {
-            Target::Portable => Some($function::<Portable>($($argument),*)),
-            Target::Dsp => Some($function::<Dsp>($($argument),*)),
-            Target::Helium => Some($function::<Helium>($($argument),*)),
-            Target::Armv7m => Some($function::<Armv7m>($($argument),*)),
-            Target::Armv6m => Some($function::<Armv6m>($($argument),*)),
-            _ => None,
+            Target::Portable => $function::<Portable>($($argument),*),
+            Target::Dsp => $function::<Dsp>($($argument),*),
+            Target::Helium => $function::<Helium>($($argument),*),
+            Target::Armv7m => $function::<Armv7m>($($argument),*),
+            Target::Armv6m => $function::<Armv6m>($($argument),*),
+            Target::Rv32 => $function::<Rv32>($($argument),*),
         }
     };
 }
@@ -57,8 +58,8 @@ pub enum Form {
     Portable(&'static str),
 }
 
-/// The network for a target; `None` where there are no kernels for it.
-pub fn lower(graph: &QuantizedGraph, target: Target) -> Option<Lowered> {
+/// The network for a target.
+pub fn lower(graph: &QuantizedGraph, target: Target) -> Lowered {
     with_kernels!(target, lowered(graph, target))
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn attention_scratch(target: Target, tokens: usize, [key, value]: [us
     fn of<A: Arch>(tokens: usize, [key, value]: [usize; 2]) -> usize {
         A::attention_scratch(tokens, key, value)
     }
-    with_kernels!(target, of(tokens, [key, value])).unwrap_or(0)
+    with_kernels!(target, of(tokens, [key, value]))
 }
 
 fn lowered<A: Arch>(graph: &QuantizedGraph, target: Target) -> Lowered {

@@ -4,8 +4,12 @@ use core::ops::Range;
 
 use ocelli_format::operator::ConvRecord;
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::TfLiteFullyConnected;
 use ocelli_kernels::conv::Conv2d;
+use ocelli_kernels::dense::Dense;
 use ocelli_kernels::depthwise::DepthwiseConv2d;
+
+use ocelli_kernels::Window;
 
 use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
 use crate::memory::parameters;
@@ -22,7 +26,13 @@ pub(crate) struct Depthwise<'m, R: Rule> {
     common: Common<'m, R>,
 }
 
-/// What both kinds have.
+/// A layer each of whose outputs sees all values of its input.
+pub(crate) struct FullyConnected<'m> {
+    kernel: Dense<'m>,
+    common: Common<'m, TfLiteFullyConnected>,
+}
+
+/// What all kinds have.
 struct Common<'m, R: Rule> {
     input: &'m TensorInfo,
     output: &'m TensorInfo,
@@ -61,6 +71,37 @@ impl<'m, R: Rule> Bound<'m> for Conv<'m, R> {
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let Common { input, output, rule, channels } = &self.common;
         let first = first_row(&self.kernel.window, range.start);
+        rows(model, arena, [input, output], range, first, |input, y, output| {
+            self.kernel.row(input, y, output, rule, channels)
+        })
+    }
+}
+
+impl<'m> Bound<'m> for FullyConnected<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+        let (common, record) = Common::<TfLiteFullyConnected>::bind(model, step)?;
+        let Window { kernel, stride, dilation, padding } = record.window;
+        if (record.groups, stride, dilation, padding) != (1, [1; 2], [1; 2], [0; 2]) {
+            return Err("a fully connected layer has no groups, stride, dilation or padding");
+        }
+        let (input, output) = (common.input, common.output);
+        let axes = [(input.height, output.height), (input.width, output.width)];
+        for ((size, outputs), kernel) in axes.into_iter().zip(kernel) {
+            if u32::from(outputs) + u32::from(kernel) > u32::from(size) + 1 {
+                return Err("a fully connected layer sees more than its input");
+            }
+        }
+        let [height, width] = kernel.map(usize::from);
+        let length = [height, width, usize::from(input.channels), usize::from(output.channels)]
+            .into_iter()
+            .try_fold(1usize, usize::checked_mul)
+            .ok_or("it has too many weights")?;
+        Ok(Self { kernel: Dense { kernel, weights: parameters(model, record.weights, length)? }, common })
+    }
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let Common { input, output, rule, channels } = &self.common;
+        let first = range.start;
         rows(model, arena, [input, output], range, first, |input, y, output| {
             self.kernel.row(input, y, output, rule, channels)
         })

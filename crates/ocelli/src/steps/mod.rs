@@ -19,6 +19,7 @@ use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
 use ocelli_kernels::arch::helium::Helium;
+use ocelli_kernels::arch::rv32::Rv32;
 use ocelli_kernels::arch::{Arch, Portable};
 use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
 
@@ -62,10 +63,12 @@ pub(crate) enum Refusal {
 /// Rows that a target's kernels like to make at once.
 pub fn rows_at_once(target: Target) -> usize {
     match target {
+        Target::Portable => Portable::ROWS,
         Target::Dsp => Dsp::ROWS,
         Target::Helium => Helium::ROWS,
         Target::Armv7m => Armv7m::ROWS,
-        _ => Portable::ROWS,
+        Target::Armv6m => Armv6m::ROWS,
+        Target::Rv32 => Rv32::ROWS,
     }
 }
 
@@ -85,7 +88,7 @@ pub(crate) fn perform<'m, const OPERATORS: u64>(
             }
         };
     }
-    dispatch!(Portable, Dsp, Helium, Armv7m, Armv6m)
+    dispatch!(Portable, Dsp, Helium, Armv7m, Armv6m, Rv32)
 }
 
 fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
@@ -106,7 +109,7 @@ fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
     dispatch! {
         Conv2dQ32 => conv::Conv<'m, Q32>,
         Conv2dTfLite => conv::Conv<'m, TfLite>,
-        FullyConnectedTfLite => conv::Conv<'m, TfLiteFullyConnected>,
+        FullyConnectedTfLite => conv::FullyConnected<'m>,
         DepthwiseConv2dQ32 => conv::Depthwise<'m, Q32>,
         DepthwiseConv2dTfLite => conv::Depthwise<'m, TfLite>,
         AddQ32 => elementwise::AddQ32<'m, A>,

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut converted = conversion.run(network, &progress)?;
     constant_channels::fold(&mut converted.graph);
     let graph = &converted.graph;
-    let lowered = conversion.lower(graph)?.graph;
+    let lowered = conversion.lower(graph).graph;
     let metadata = conversion.metadata(graph, converted.pictures)?;
     let labels = metadata.labels.clone();
     let layout = plan_with(&lowered, &arguments.memory.plan());

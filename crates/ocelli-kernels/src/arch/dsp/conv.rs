@@ -37,7 +37,7 @@ impl Plan {
         let order = Order { rows, length };
         let pair = order.steps().checked_mul(8)?;
         let most = shape.output[1].checked_mul(shape.output[0])?.div_ceil(2);
-        Some(Self { order, chunk: STREAM.checked_div(pair)?.clamp(1, most) })
+        Some(Self { order, chunk: STREAM.checked_div(pair)?.min(most).max(1) })
     }
 
     /// Values of the stream.
@@ -116,7 +116,7 @@ pub fn conv<R: Rule>(
         first.fill(Some(pixels));
         run.row(first, rows * width, output)?;
     } else if rows > 1 && width % 2 == 1 {
-        let mut output = output.chunks_exact_mut(row_length * 2);
+        let mut output = output.chunks_exact_mut((row_length * 2).max(1));
         let mut y = y;
         for output in &mut output {
             run.see(y, first)?;
@@ -131,7 +131,7 @@ pub fn conv<R: Rule>(
             run.row(first, width, last)?;
         }
     } else {
-        for (row, output) in output.chunks_exact_mut(row_length).enumerate() {
+        for (row, output) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
             run.see(y.checked_add(row)?, first)?;
             run.row(first, width, output)?;
         }
@@ -280,7 +280,7 @@ impl<'m, R: Rule> Run<'_, 'm, R> {
         let mut list = [Row::default(); MOST];
         let list = list.get_mut(..rows)?;
         if count == 0 {
-            let strips = self.window.chunks_exact_mut(self.plan.strip(self.shape));
+            let strips = self.window.chunks_exact_mut(self.plan.strip(self.shape).max(1));
             let sources = pairs.rows[0].iter().zip(pairs.rows[1]);
             let border = Border { shape: self.shape, zero_point: self.input.zero_point, width: self.width };
             for ((row, strip), (&first, &second)) in list.iter_mut().zip(strips).zip(sources) {
@@ -353,10 +353,10 @@ impl Border<'_> {
             }
             return Some(());
         }
-        for (tap, to) in to.chunks_exact_mut(channels).enumerate() {
+        for (tap, to) in to.chunks_exact_mut(channels.max(1)).enumerate() {
             let at = (start + tap * dilation).checked_sub(padding).filter(|&at| at < self.width);
             match at {
-                Some(at) => to.copy_from_slice(source.get(at * channels..)?.get(..channels)?),
+                Some(at) => to.copy_from_slice(source.get(at * channels..)?.get(..to.len())?),
                 None => to.fill(self.zero_point),
             }
         }

@@ -98,7 +98,7 @@ impl<'a> Conv3x3<'a> {
         let [_, width, outputs] = self.shape.output;
         let row_length = width.checked_mul(outputs)?;
         let pointwise = Pointwise { rule, weights: packed, steps: self.steps(), outputs };
-        for output in output.chunks_mut(row_length.checked_mul(2)?) {
+        for output in output.chunks_mut(row_length.checked_mul(2)?.max(1)) {
             let two = output.len() > row_length;
             let rows = self.rows(input, y, two)?;
             let mut done = 0;

@@ -87,7 +87,7 @@ impl DepthwiseAny {
             let (common, window) = words.split_first_chunk_mut::<3>()?;
             let power = if R::TFLITE { power(&channel)? } else { 0 };
             *common = [(channel.bias * factor).cast_unsigned(), channel.multiplier.cast_unsigned(), power];
-            for (column, words) in window.chunks_exact_mut(self.pairs).enumerate() {
+            for (column, words) in window.chunks_exact_mut(self.pairs.max(1)).enumerate() {
                 for (pair, word) in words.iter_mut().enumerate() {
                     *word = lanes(weight(pair * 2 + 1, column), weight(pair * 2, column));
                 }
@@ -108,7 +108,7 @@ impl DepthwiseAny {
         let channels = self.shape.input[2];
         let block = block.get_mut(..self.block())?;
         let plane = self.columns * self.pairs;
-        let parameters = packed.chunks(self.window().checked_add(3)?.checked_mul(BLOCK)?);
+        let parameters = packed.chunks(self.window().checked_add(3)?.checked_mul(BLOCK)?.max(1));
         let tflite = rule.tflite();
         for row in 0..=usize::from(two) {
             let y = y.checked_add(row)?;
@@ -116,8 +116,8 @@ impl DepthwiseAny {
                 let first = group * BLOCK;
                 let count = channels.checked_sub(first)?.min(BLOCK);
                 self.transpose(input, y, [first, count], block)?;
-                let parameters = parameters.chunks_exact(self.window() + 3);
-                let planes = block.chunks_exact(plane).zip(parameters).take(count);
+                let parameters = parameters.chunks_exact((self.window() + 3).max(1));
+                let planes = block.chunks_exact(plane.max(1)).zip(parameters).take(count);
                 for (channel, (columns, parameters)) in (first..).zip(planes) {
                     let start = channel / 2 * 4 + row * 2 + channel % 2;
                     self.channel(tflite, parameters, columns, stream.get_mut(start..)?)?;
@@ -146,7 +146,7 @@ impl DepthwiseAny {
             };
             ssat8(scaled) as i16
         };
-        for (x, values) in stream.chunks_mut(self.column()).take(self.outputs()).enumerate() {
+        for (x, values) in stream.chunks_mut(self.column().max(1)).take(self.outputs()).enumerate() {
             let windows = columns.get(x.checked_mul(step)?..)?.get(..weights.len())?;
             let sum = windows
                 .iter()

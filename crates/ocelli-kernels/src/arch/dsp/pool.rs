@@ -92,7 +92,7 @@ impl<'a> Under<'a> {
         output: &mut [i8],
         mut visit: impl FnMut(&mut [i8], Steps) -> Option<()>,
     ) -> Option<()> {
-        for (x, pixel) in output.chunks_exact_mut(self.channels).enumerate() {
+        for (x, pixel) in output.chunks_exact_mut(self.channels.max(1)).enumerate() {
             let taps = self.window.taps(1, x, self.width)?;
             visit(
                 pixel,
@@ -116,7 +116,7 @@ impl<'a> Under<'a> {
             let mut steps = steps;
             for block in blocks {
                 let mut sums = [0; BLOCK];
-                for rows in rows.chunks(at_once) {
+                for rows in rows.chunks(at_once.max(1)) {
                     let mut lanes = [0; 4];
                     for row in rows {
                         steps.add(row, &mut lanes)?;

@@ -142,8 +142,10 @@ pub fn depthwise<R: Rule>(
     let columns = layer.column();
     let depthwise = Depthwise { layer: &layer, rule, packed };
     depthwise.rows(input, y, row_length, output, scratch, |stream, _, output| {
-        for (pixel, row) in output.chunks_exact_mut(row_length).enumerate() {
-            for (values, row) in stream.chunks_exact(columns).zip(row.chunks_exact_mut(channels)) {
+        for (pixel, row) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
+            for (values, row) in
+                stream.chunks_exact(columns.max(1)).zip(row.chunks_exact_mut(channels.max(1)))
+            {
                 for (values, row) in values.chunks_exact(4).zip(row.chunks_mut(2)) {
                     for (value, &from) in row.iter_mut().zip(values.get(pixel * 2..)?) {
                         *value = from as i8;

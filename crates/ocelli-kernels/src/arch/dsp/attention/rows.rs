@@ -195,7 +195,7 @@ impl<'p> Rows<'p> {
         #[cfg(not(ocelli_dsp))]
         {
             let mut largest = 0x8000_8000;
-            let groups = keys.chunks_exact(self.scores.steps * 4);
+            let groups = keys.chunks_exact((self.scores.steps * 4).max(1));
             for (keys, scores) in groups.zip(scores.as_chunks_mut::<4>().0) {
                 let mut sums = [[0i32; 2]; 4];
                 for (queries, keys) in queries.as_chunks::<2>().0.iter().zip(keys.as_chunks::<4>().0) {
@@ -262,7 +262,9 @@ impl<'p> Rows<'p> {
         #[cfg(not(ocelli_dsp))]
         for (query, (output, scale)) in [Some(first), second].into_iter().zip(self.means.scales).enumerate() {
             let Some(output) = output else { continue };
-            for (values, output) in values.chunks_exact(pairs * 4).zip(output.iter_mut()).take(groups) {
+            for (values, output) in
+                values.chunks_exact((pairs * 4).max(1)).zip(output.iter_mut()).take(groups)
+            {
                 let mut sums = [0i32; 4];
                 for (weights, values) in weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<4>().0) {
                     let weights = if query == 0 { weights[0] } else { weights[1] };
