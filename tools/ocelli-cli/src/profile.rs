@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use ocelli::{Engine, Model, Step, operator, test_bytes};
+use ocelli::{Engine, Model, Operator, Step, Target, operator, test_bytes};
 use ocelli_compiler::pack::AlignedBytes;
 use ocelli_machines::qemu::Runner;
 use serde::Serialize;
@@ -149,9 +149,24 @@ fn times(model: Model<'_>, input: &[i8]) -> Result<Vec<u64>> {
     Ok(least)
 }
 
-/// Whose kernel runs a step.
+/// Whose kernel runs a step: the target's, where it has kernels for the operator and the parameters are in its layout if it has one.
 fn kernel(model: &Model<'_>, step: &Step<'_>) -> &'static str {
-    if step.operator.is_packed() { model.target().name() } else { "portable" }
+    let has_unpacked_kernels = matches!(
+        step.operator,
+        Operator::AddQ32
+            | Operator::AddTfLite
+            | Operator::MulQ32
+            | Operator::MulTfLite
+            | Operator::AveragePoolQ32
+            | Operator::AveragePoolTfLite
+            | Operator::MaxPool
+            | Operator::MeanTfLite
+            | Operator::Table
+            | Operator::AttentionQ32
+            | Operator::NormQ32
+    );
+    let of_target = step.operator.is_packed() || has_unpacked_kernels;
+    if of_target { model.target().name() } else { Target::Portable.name() }
 }
 
 /// Bytes of the arena that the output of each step has, or the rows of it that are kept, and the step's working memory.
