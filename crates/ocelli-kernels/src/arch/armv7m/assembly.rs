@@ -4,7 +4,7 @@
 use core::arch::global_asm;
 
 use super::Armv7m;
-use crate::arch::pairs::{Columns, Stream, Taps};
+use crate::arch::pairs::{Stream, Work};
 
 global_asm!(include_str!("pointwise.s"), options(raw));
 global_asm!(include_str!("words.s"), options(raw));
@@ -30,13 +30,14 @@ struct Depthwise {
 }
 
 type TapsFunction = unsafe extern "C" fn(&Depthwise);
+type ColumnsFunction = unsafe extern "C" fn(&[*const i8; 5], *mut u32, usize, usize);
 
 unsafe extern "C" {
     fn ocelli_armv7m_pointwise_q32(arguments: &Pointwise);
     fn ocelli_armv7m_pointwise_tflite(arguments: &Pointwise);
     fn ocelli_armv7m_widen(sources: &[*const i8; 4], x: *mut u32, count: usize);
-    fn ocelli_armv7m_columns_1(rows: &[*const i8; 5], words: *mut u32, count: usize, step: usize);
-    fn ocelli_armv7m_columns_2(rows: &[*const i8; 5], words: *mut u32, count: usize, step: usize);
+    fn ocelli_armv7m_columns_1(rows: &[*const i8; 5], words: *mut u32, length: usize, step: usize);
+    fn ocelli_armv7m_columns_2(rows: &[*const i8; 5], words: *mut u32, length: usize, step: usize);
     fn ocelli_armv7m_taps_1_3_q32(arguments: &Depthwise);
     fn ocelli_armv7m_taps_1_5_q32(arguments: &Depthwise);
     fn ocelli_armv7m_taps_2_3_q32(arguments: &Depthwise);
@@ -84,50 +85,52 @@ pub(super) fn widen(sources: [&[i8]; 4], x: &mut [u32]) -> Option<()> {
     Some(())
 }
 
-/// [`super::Core::columns`].
-#[inline]
-pub(super) fn columns(columns: &Columns<'_>, channel: usize, words: &mut [u32]) -> Option<()> {
-    let Columns { rows, stride, count, channels } = *columns;
-    columns.fits(channel, words)?;
-    let rows = rows.map(|row| row.as_ptr().wrapping_add(channel));
-    // SAFETY: each row has `count` values at distances of `channels` from its value `channel` on, and `words` takes three words for each.
-    unsafe {
-        if stride == 1 {
-            ocelli_armv7m_columns_1(&rows, words.as_mut_ptr(), count, channels);
-        } else {
-            ocelli_armv7m_columns_2(&rows, words.as_mut_ptr(), count, channels);
-        }
-    }
-    Some(())
-}
-
-/// [`super::Core::taps`].
-#[inline]
-pub(super) fn taps(taps: &Taps, words: &[u32], record: &[u32], x: &mut [u32]) -> Option<()> {
-    let Taps { stride, tflite, count, steps } = *taps;
-    let end = count.checked_mul(stride)?.checked_add(usize::from(stride == 1))?.checked_mul(3)?;
-    taps.fits::<Armv7m>(words, record, x)?;
-    let columns = *record.last()? != 0;
-    let function: TapsFunction = match (tflite, stride, columns) {
-        (false, 1, true) => ocelli_armv7m_taps_1_3_q32,
-        (false, 1, false) => ocelli_armv7m_taps_1_5_q32,
-        (false, _, true) => ocelli_armv7m_taps_2_3_q32,
-        (false, _, false) => ocelli_armv7m_taps_2_5_q32,
-        (true, 1, true) => ocelli_armv7m_taps_1_3_tflite,
-        (true, 1, false) => ocelli_armv7m_taps_1_5_tflite,
-        (true, _, true) => ocelli_armv7m_taps_2_3_tflite,
-        (true, _, false) => ocelli_armv7m_taps_2_5_tflite,
+/// [`super::Core::depthwise`].
+pub(super) fn depthwise(work: &Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
+    work.fits::<Armv7m>(records, words, x)?;
+    let Work { columns, before, taps } = work;
+    let make_columns: ColumnsFunction =
+        if columns.stride == 1 { ocelli_armv7m_columns_1 } else { ocelli_armv7m_columns_2 };
+    let by_stride: [[TapsFunction; 2]; 2] = if taps.tflite {
+        [
+            [ocelli_armv7m_taps_1_5_tflite, ocelli_armv7m_taps_1_3_tflite],
+            [ocelli_armv7m_taps_2_5_tflite, ocelli_armv7m_taps_2_3_tflite],
+        ]
+    } else {
+        [
+            [ocelli_armv7m_taps_1_5_q32, ocelli_armv7m_taps_1_3_q32],
+            [ocelli_armv7m_taps_2_5_q32, ocelli_armv7m_taps_2_3_q32],
+        ]
     };
-    let arguments = Depthwise {
-        words: words.as_ptr(),
-        record: record.as_ptr(),
+    let [by_pairs, by_columns] = by_stride[usize::from(taps.stride != 1)];
+    let length = columns.count;
+    let end =
+        taps.count.checked_mul(taps.stride)?.checked_add(usize::from(taps.stride == 1))?.checked_mul(3)?;
+    let words = words.as_mut_ptr();
+    let inside = words.wrapping_add(before * 3);
+    let mut rows = columns.rows.map(<[i8]>::as_ptr);
+    let mut arguments = Depthwise {
+        words,
+        record: records.as_ptr(),
         x: x.as_mut_ptr(),
-        steps: steps.map(|step| step.wrapping_mul(4)),
-        end: words.as_ptr().wrapping_add(end),
+        steps: taps.steps.map(|step| step.wrapping_mul(4)),
+        end: words.wrapping_add(end),
     };
-    // SAFETY: `words` has the columns that `count` outputs see, `end` is where reading them ends, `record` has a channel's parameters, and
-    // `x` takes the last output.
-    unsafe { function(&arguments) };
+    for record in records.chunks_exact(records.len().checked_div(columns.channels)?.max(1)) {
+        arguments.record = record.as_ptr();
+        let function = if record.last() == Some(&0) { by_pairs } else { by_columns };
+        // SAFETY: `Work::fits` has seen that each row has `count` values at distances of `channels` from each channel's first on, `words` has
+        // the columns that the outputs see, of which those on the map are from `inside` on, `end` is where reading them ends, `record` is one
+        // channel's parameters, and `x` takes the last output of the last channel.
+        unsafe {
+            if length > 0 {
+                make_columns(&rows, inside, length, columns.channels);
+            }
+            function(&arguments);
+        }
+        rows = rows.map(|row| row.wrapping_add(1));
+        arguments.x = arguments.x.wrapping_add(2);
+    }
     Some(())
 }
 

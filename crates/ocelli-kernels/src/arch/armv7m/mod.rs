@@ -113,13 +113,7 @@ impl Core for Armv7m {
 
     #[cfg(ocelli_armv7m)]
     #[inline]
-    fn columns(columns: &pairs::Columns<'_>, channel: usize, words: &mut [u32]) -> Option<()> {
-        assembly::columns(columns, channel, words)
-    }
-
-    #[cfg(ocelli_armv7m)]
-    #[inline]
-    fn taps(taps: &pairs::Taps, words: &[u32], record: &[u32], x: &mut [u32]) -> Option<()> {
-        assembly::taps(taps, words, record, x)
+    fn depthwise(work: &pairs::Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
+        assembly::depthwise(work, records, words, x)
     }
 }

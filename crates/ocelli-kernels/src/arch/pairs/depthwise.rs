@@ -131,6 +131,31 @@ impl Taps {
     }
 }
 
+/// A tile of all channels.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::arch) struct Work<'a> {
+    /// The columns that are on the map.
+    pub columns: Columns<'a>,
+    /// Columns of padding before them.
+    pub before: usize,
+    /// How a channel is computed.
+    pub taps: Taps,
+}
+
+impl Work<'_> {
+    /// Whether there are parameters of all channels, `words` takes the columns that the outputs see, and `x`, which starts at the first
+    /// channel's first output, takes the last one's last.
+    #[inline]
+    pub fn fits<C: Core>(&self, records: &[u32], words: &[u32], x: &[u32]) -> Option<()> {
+        let record = record::<C>(self.taps.tflite);
+        let last = self.columns.channels.checked_sub(1)?;
+        self.columns.fits(last, words.get(self.before.checked_mul(3)?..)?)?;
+        let all = records.len() == self.columns.channels.checked_mul(record)?;
+        self.taps.fits::<C>(words, records.get(..record)?, x.get(last.checked_mul(2)?..)?)?;
+        all.then_some(())
+    }
+}
+
 /// The pair words of a tile: `slots` pair words of each channel, two side by side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
@@ -219,15 +244,26 @@ impl<'a, 'd> Worker<'a, 'd> {
         let steps = if tile.slot.is_multiple_of(2) { along } else { [along[1], along[0]] };
         let taps = Taps { stride: horizontal, tflite: R::TFLITE, count: tile.count, steps };
         let start = tile.slot / 2 * depth * 2 + tile.slot % 2;
-        let records = self.records.chunks_exact(record::<C>(R::TFLITE).max(1));
-        let mut made = 0;
-        for (channel, record) in records.take(channels).enumerate() {
-            C::columns(&columns, channel, words.get_mut(before * 3..)?.get_mut(..count * 3)?)?;
-            C::taps(&taps, words, record, x.get_mut(start + channel * 2..)?)?;
-            made += 1;
-        }
-        (made == channels).then_some(())
+        let records = self.records.get(..channels * record::<C>(R::TFLITE))?;
+        C::depthwise(&Work { columns, before, taps }, records, words, x.get_mut(start..)?)
     }
+}
+
+/// [`Core::depthwise`], channel by channel.
+pub(in crate::arch) fn each_channel<C: Core>(
+    work: &Work<'_>,
+    records: &[u32],
+    words: &mut [u32],
+    x: &mut [u32],
+) -> Option<()> {
+    work.fits::<C>(records, words, x)?;
+    let inside = work.before * 3;
+    let records = records.chunks_exact(record::<C>(work.taps.tflite).max(1));
+    for (channel, record) in records.enumerate() {
+        C::columns(&work.columns, channel, words.get_mut(inside..)?)?;
+        C::taps(&work.taps, words, record, x.get_mut(channel * 2..)?)?;
+    }
+    Some(())
 }
 
 /// [`Core::columns`] in plain Rust.

@@ -18,7 +18,8 @@ mod stream;
 pub(super) use add::add_tflite;
 pub(super) use conv::{conv, conv_scratch, conv_words, pack_conv};
 pub(super) use depthwise::{
-    Columns, Taps, depthwise, depthwise_scratch, depthwise_words, model_columns, model_taps, pack_depthwise,
+    Columns, Taps, Work, depthwise, depthwise_scratch, depthwise_words, each_channel, model_columns,
+    model_taps, pack_depthwise,
 };
 pub(super) use requantize::{finish_wide, wide_trailer};
 pub(super) use separable::{pack_separable, separable, separable_scratch, separable_words};
@@ -66,6 +67,13 @@ pub(super) trait Core: Sized {
     #[inline]
     fn widen(sources: [&[i8]; 4], x: &mut [u32]) -> Option<()> {
         model_widen(sources, x)
+    }
+
+    /// All channels of a tile of a depthwise convolution: columns of pair words are made in `words` channel by channel; the first output's
+    /// pair word of channel `c` goes to `x[2 * c]`.
+    #[inline]
+    fn depthwise(work: &Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
+        each_channel::<Self>(work, records, words, x)
     }
 
     /// Pair words of one channel for the columns of a depthwise convolution.
