@@ -34,7 +34,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     /// With the values of a pixel, of which a `u16` counts the channels.
-    fn with(self, pixel: &[i8]) -> Self {
+    pub(crate) fn with(self, pixel: &[i8]) -> Self {
         let (sum, squares) = pixel.iter().fold((0i32, 0u32), |(sum, squares), &value| {
             let value = i32::from(value);
             (sum.wrapping_add(value), squares.wrapping_add((value * value).cast_unsigned()))

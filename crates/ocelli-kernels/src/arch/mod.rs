@@ -12,6 +12,7 @@ pub mod armv7m;
 pub mod dsp;
 mod heads;
 pub mod helium;
+mod line;
 mod pairs;
 pub mod rv32;
 mod scalar;

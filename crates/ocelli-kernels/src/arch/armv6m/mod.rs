@@ -10,6 +10,7 @@ use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
+use crate::norm::Norm;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of Cortex-M0, M0+ and M1.
@@ -18,7 +19,7 @@ pub struct Armv6m;
 
 impl Arch for Armv6m {
     pairs::convolutions!();
-    scalar::attention_functions!();
+    scalar::functions!();
 }
 
 impl Scalar for Armv6m {

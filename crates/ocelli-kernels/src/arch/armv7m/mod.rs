@@ -9,6 +9,7 @@ use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
+use crate::norm::Norm;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of Cortex-M3.
@@ -17,7 +18,7 @@ pub struct Armv7m;
 
 impl Arch for Armv7m {
     pairs::convolutions!();
-    scalar::attention_functions!();
+    scalar::functions!();
 }
 
 impl Scalar for Armv7m {

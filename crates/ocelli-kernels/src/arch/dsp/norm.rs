@@ -3,7 +3,8 @@
 use super::intrinsics::{smlad, smmlar, ssat_asr, ssat8, sxtb16, sxtb16_ror8};
 use super::words::{load, load_partial};
 use crate::Q32Channel;
-use crate::norm::{Moments, Norm, Standard};
+use crate::arch::line::Line;
+use crate::norm::{Moments, Norm};
 
 /// Fraction bits of the output that nearly all layers have; a shift in the saturating instruction costs nothing.
 const COMMON_SHIFT: u32 = 8;
@@ -18,9 +19,9 @@ pub fn pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
         let standard = norm.standard(length, moments(pixel))?;
         match Line::new(&standard) {
             Some(line) if norm.shift == COMMON_SHIFT => {
-                line.apply(pixel, norm.channels, ssat_asr::<8, COMMON_SHIFT>);
+                apply(&line, pixel, norm.channels, ssat_asr::<8, COMMON_SHIFT>);
             }
-            Some(line) => line.apply(pixel, norm.channels, |value| ssat8(value.wrapping_shr(norm.shift))),
+            Some(line) => apply(&line, pixel, norm.channels, |value| ssat8(value.wrapping_shr(norm.shift))),
             None => norm.scale(pixel, &standard),
         }
     }
@@ -42,43 +43,15 @@ fn moments(pixel: &[i8]) -> Moments {
     Moments { sum: sum.into(), squares: squares.cast_unsigned().into() }
 }
 
-/// `(x * slope + start) >> shift` in 32 bits: what [`Standard`] says in 64.
-struct Line {
-    slope: i32,
-    start: i32,
-    shift: u32,
-}
-
-impl Line {
-    /// `None` where a value of int8 could leave 32 bits.
-    fn new(standard: &Standard) -> Option<Self> {
-        let half = (1i64 << standard.shift) >> 1;
-        // At most 19 and 24 bits, times 17 bits.
-        let (count, offset) = (i64::from(standard.count), i64::from(standard.offset));
-        let largest =
-            (count << 7).wrapping_add(offset.abs()).wrapping_mul(standard.inverse).wrapping_add(half);
-        if largest > i64::from(i32::MAX) {
-            return None;
-        }
-        Some(Self {
-            slope: count.wrapping_mul(standard.inverse) as i32,
-            start: half.wrapping_sub(offset.wrapping_mul(standard.inverse)) as i32,
-            shift: standard.shift,
-        })
+#[inline(always)]
+fn apply(line: &Line, pixel: &mut [i8], channels: &[Q32Channel], finish: impl Fn(i32) -> i32) {
+    let apply = |value: &mut i8, channel: &Q32Channel| {
+        *value = finish(smmlar(line.normal(*value), channel.multiplier, channel.bias)) as i8;
+    };
+    let ((values, values_rest), (fours, fours_rest)) =
+        (pixel.as_chunks_mut::<4>(), channels.as_chunks::<4>());
+    for (values, channels) in values.iter_mut().zip(fours) {
+        values.iter_mut().zip(channels).for_each(|(value, channel)| apply(value, channel));
     }
-
-    #[inline(always)]
-    fn apply(&self, pixel: &mut [i8], channels: &[Q32Channel], finish: impl Fn(i32) -> i32) {
-        let apply = |value: &mut i8, channel: &Q32Channel| {
-            let normal =
-                i32::from(*value).wrapping_mul(self.slope).wrapping_add(self.start).wrapping_shr(self.shift);
-            *value = finish(smmlar(normal, channel.multiplier, channel.bias)) as i8;
-        };
-        let ((values, values_rest), (fours, fours_rest)) =
-            (pixel.as_chunks_mut::<4>(), channels.as_chunks::<4>());
-        for (values, channels) in values.iter_mut().zip(fours) {
-            values.iter_mut().zip(channels).for_each(|(value, channel)| apply(value, channel));
-        }
-        values_rest.iter_mut().zip(fours_rest).for_each(|(value, channel)| apply(value, channel));
-    }
+    values_rest.iter_mut().zip(fours_rest).for_each(|(value, channel)| apply(value, channel));
 }

@@ -10,6 +10,7 @@ use super::{Arch, ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
+use crate::norm::Norm;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of RV32 with multiplications.
@@ -18,7 +19,7 @@ pub struct Rv32;
 
 impl Arch for Rv32 {
     pairs::convolutions!();
-    scalar::attention_functions!();
+    scalar::functions!();
 }
 
 impl Scalar for Rv32 {

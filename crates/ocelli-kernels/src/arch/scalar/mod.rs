@@ -1,6 +1,7 @@
 //! Kernels in plain Rust for cores without SIMD: fewer instructions than the portable ones, for more memory or code.
 
 pub mod attention;
+pub mod norm;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -48,8 +49,12 @@ pub const fn multiply_high_by_halves(a: i32, b: i32) -> i32 {
 }
 
 /// The functions of [`crate::arch::Arch`] that a [`Scalar`] core takes from here.
-macro_rules! attention_functions {
+macro_rules! functions {
     () => {
+        fn norm_pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
+            scalar::norm::pixels::<Self>(norm, data)
+        }
+
         fn attention_scratch(
             key_tokens: usize,
             key_head_dimension: usize,
@@ -69,4 +74,4 @@ macro_rules! attention_functions {
         }
     };
 }
-pub(super) use attention_functions;
+pub(super) use functions;
