@@ -117,14 +117,17 @@ impl<R: Rule> Pointwise<'_, R> {
         }
         #[cfg(ocelli_dsp)]
         {
-            let groups = self.outputs / GROUP;
+            let (groups, tail) = (self.outputs / GROUP, self.outputs % GROUP);
             let control = Control {
                 stream: stream.as_ptr(),
                 weights: self.weights.as_ptr(),
                 output: output.as_mut_ptr(),
                 second: placement.second,
-                weights_end: self.weights.as_ptr().wrapping_add(groups * group_words::<R>(self.steps)),
-                tail: self.outputs % GROUP,
+                weights_end: self
+                    .weights
+                    .as_ptr()
+                    .wrapping_add(groups * group_words::<R>(self.steps) + usize::from(tail > 0)),
+                tail,
                 steps: self.steps,
                 zero_point: self.rule.tflite().map_or(0, |rule| rule.zero_point),
                 pairs,

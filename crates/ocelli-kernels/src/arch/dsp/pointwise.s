@@ -7,6 +7,7 @@
 @   or TfLite: for each channel 2 * multiplier - 2^32, 2^(32 - right shift).
 @ SMLAD with such a word sums 256*B + A, with its SXTB16 it sums A; their difference is 256*B. The packer proves that nothing overflows.
 @
+@ The end of the weights is where the whole groups end, or 4 bytes more, which no group's end is equal to, if there are 1 to 3 channels more.
 @ void name(const Pointwise *): see pointwise.rs for the structure.
 @ Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 92 bytes. Everything is 4-byte aligned but the output, which is at any address.
 
@@ -92,7 +93,7 @@
 .thumb_func
 \name:
   push {r4-r11,lr}
-  sub sp,#56              @ 0 output | 4 second - first | 8 weights' end, without the tail | 12 stream | 16 stream end | 20 entry | 24 zero point
+  sub sp,#56              @ 0 output | 4 second - first | 8 weights' end | 12 stream | 16 stream end | 20 entry | 24 zero point
   ldrd r2,r3,[r0,#0]      @ 28 pairs | 32 weights | 36 stream step | 40 output step - bytes of whole groups | 44 tail channels | 48 finish
   str r2,[sp,#12]
   str r3,[sp,#32]
@@ -204,9 +205,6 @@
  .endif
   str r5,[r0],#4
   str r0,[sp,#0]
-  bne.w 1b
-  ldr r3,[sp,#44]
-  cmp r3,#0
   bne.w 1b
 8:                         @ next pair
   ldrd r2,r1,[sp,#28]
