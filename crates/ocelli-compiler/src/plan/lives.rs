@@ -1,8 +1,6 @@
 //! When each row of each tensor is born and when it is read for the last time, and the buffers that follow from it.
 
-use std::ops::Range;
-
-use super::schedule::{Event, Stage, events};
+use super::schedule::{Event, Stage, Together, events};
 use super::steps::Network;
 
 /// From the event at which a row is made to the last one that reads it.
@@ -30,8 +28,6 @@ pub(super) struct Lives {
     pub of_scratch: Vec<Option<usize>>,
     /// What happens, in order; the event's time is its index.
     pub events: Vec<Event>,
-    /// The times of each stage.
-    pub stages: Vec<Range<usize>>,
 }
 
 const NEVER: Life = (u32::MAX, 0);
@@ -52,8 +48,8 @@ pub(super) struct Ends {
 pub(super) struct Flow {
     /// Whether the input comes row by row.
     pub by_rows: bool,
-    /// Whether steps wait until they can make as many rows as the target likes to make at once.
-    pub together: bool,
+    /// Which steps wait until they can make as many rows as the target likes to make at once.
+    pub together: Together,
 }
 
 impl Flow {
@@ -74,14 +70,11 @@ pub(super) fn lives_between(
     network: &Network,
     stages: &[Stage],
     ends: &Ends,
-    together: bool,
+    together: Together,
 ) -> Option<Lives> {
     let mut all = Vec::new();
-    let mut times = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
-        let start = all.len();
         all.extend(events(network, stage, index == 0 && ends.arrivals, together)?);
-        times.push(start..all.len());
     }
     let mut rows: Vec<Vec<Life>> = network.tensors.iter().map(|tensor| vec![NEVER; tensor.height]).collect();
     let end = all.len() as u32;
@@ -121,7 +114,6 @@ pub(super) fn lives_between(
         of_tensor: vec![None; network.tensors.len()],
         of_scratch: vec![None; network.steps.len()],
         events: all,
-        stages: times,
     };
     let mut whole_buffers: Vec<bool> = Vec::new();
     let mut add = |lives: &mut Lives, tensor: usize, of_rows: Vec<Life>| {

@@ -13,12 +13,14 @@ mod place;
 mod schedule;
 mod stages;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use ocelli_format::{Feed, Step};
 
 use crate::quantized::QuantizedGraph;
 use lives::{Flow, Lives};
-use schedule::Stage;
+use schedule::{Stage, Together};
 use steps::Network;
 
 /// What matters most.
@@ -85,18 +87,24 @@ pub fn plan_with(graph: &QuantizedGraph, options: &PlanOptions) -> Plan {
     let by_rows = options.feed == Feed::Rows;
     let mut smallest: Option<Plan> = None;
     let ways = match (options.optimize, options.arena_limit) {
-        (Optimize::Memory, None) => vec![Way::Streamed { together: false }],
-        _ => vec![Way::WholeMaps, Way::Streamed { together: true }, Way::Streamed { together: false }],
+        (Optimize::Memory, None) => vec![Way::Streamed(Together::Never)],
+        _ => vec![
+            Way::WholeMaps,
+            Way::Streamed(Together::Always),
+            Way::Streamed(Together::Cheap),
+            Way::Streamed(Together::Never),
+        ],
     };
     for way in ways {
-        let together = way == Way::Streamed { together: true };
-        if together && network.at_once == 1 {
-            continue;
-        }
+        let together = match way {
+            Way::Streamed(together) if network.at_once > 1 => together,
+            Way::Streamed(together) if together != Together::Never => continue,
+            _ => Together::Never,
+        };
         let flow = Flow { by_rows, together };
         let stages = match way {
             Way::WholeMaps => stages::whole_maps(&network),
-            Way::Streamed { .. } => stages::least_peak(&network, flow),
+            Way::Streamed(_) => stages::least_peak(&network, flow),
         };
         let Some(plan) = laid_out(graph, &network, &stages, flow) else { continue };
         let smaller = smallest.as_ref().is_none_or(|other| plan.arena_bytes < other.arena_bytes);
@@ -117,7 +125,7 @@ enum Way {
     /// Every map is whole.
     WholeMaps,
     /// Rows flow, by as many at once as the target likes, or by any number.
-    Streamed { together: bool },
+    Streamed(Together),
 }
 
 /// The plan of a division into stages; `None` where rows cannot flow through one of them.
@@ -150,7 +158,7 @@ fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: F
             if index > stage.steps.start {
                 *flags |= Step::CONTINUES;
             }
-            if flow.together {
+            if flow.together.waits(step) {
                 *flags |= Step::TOGETHER;
             }
             if stage.streamed && is_alone(network, stage, index) {

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::steps::Network;
+use ocelli_format::Reach;
+
+use super::steps::{Network, Step};
 
 /// Something that happens to rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +29,36 @@ pub(super) struct Stage {
     pub streamed: bool,
 }
 
+/// Which steps wait until they can make as many rows as the target likes to make at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Together {
+    /// None: each makes what it can.
+    Never,
+    /// Those that make as many rows as they read: it takes a row more, where others would take two or three.
+    Cheap,
+    /// All.
+    Always,
+}
+
+impl Together {
+    /// Whether a step waits.
+    pub fn waits(self, step: &Step) -> bool {
+        let reduces = |reach: &Reach| matches!(reach, Reach::Window { stride, .. } if *stride > 1);
+        match self {
+            Self::Never => false,
+            Self::Cheap => !step.inputs.iter().any(|(_, reach)| reduces(reach)),
+            Self::Always => true,
+        }
+    }
+}
+
 /// The events of a stage; `None` where rows cannot flow through it. `arrivals` says that the input comes row by row during this stage.
-pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, together: bool) -> Option<Vec<Event>> {
+pub(super) fn events(
+    network: &Network,
+    stage: &Stage,
+    arrivals: bool,
+    together: Together,
+) -> Option<Vec<Event>> {
     let height = |tensor: usize| network.tensors[tensor].height;
     let input_height = height(network.input);
     if !stage.streamed {
@@ -67,14 +97,14 @@ fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
 struct Flow<'n> {
     network: &'n Network,
     steps: Range<usize>,
-    together: bool,
+    together: Together,
     /// Rows made of the tensors that the stage makes, and of the input where it comes row by row; `None` for others, which are complete.
     made: Vec<Option<usize>>,
     events: Vec<Event>,
 }
 
 impl<'n> Flow<'n> {
-    fn new(network: &'n Network, stage: &Stage, arrivals: bool, together: bool) -> Self {
+    fn new(network: &'n Network, stage: &Stage, arrivals: bool, together: Together) -> Self {
         let mut made = vec![None; network.tensors.len()];
         for step in stage.steps.clone() {
             made[network.steps[step].output] = Some(0);
@@ -117,7 +147,7 @@ impl<'n> Flow<'n> {
                 self.made[input].is_none_or(|there| rows.end <= there)
             })
         };
-        let least = if self.together { last } else { (made + 1).min(last) };
+        let least = if self.together.waits(step) { last } else { (made + 1).min(last) };
         (least..=last).rev().find(|&end| end > made && there(end)).unwrap_or(made)
     }
 }

@@ -1,0 +1,266 @@
+//! Random small networks, run whole and under every division into stages that is drawn: the same bytes.
+
+use ocelli::{Engine, Model, RunError, operator};
+use ocelli_format::{Metadata, Numerics, Target};
+use proptest::prelude::*;
+
+use super::schedule::{Stage, events};
+use super::steps::Network;
+use super::{Flow, Plan, Together, laid_out, plan};
+use crate::graph::{Axis, Padding, Quantization, Shape, TensorId, Window};
+use crate::pack::{AlignedBytes, assemble};
+use crate::quantized::{
+    Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode, QuantizedTensor, UNBOUNDED,
+};
+
+/// Numbers from a seed.
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, count: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        (self.0 >> 8) as usize % count
+    }
+
+    fn byte(&mut self) -> i8 {
+        self.below(256) as u8 as i8
+    }
+}
+
+const QUANTIZATION: Quantization = Quantization { scale: 1.0, zero_point: -3 };
+
+struct Maker {
+    graph: QuantizedGraph,
+    random: Random,
+}
+
+impl Maker {
+    fn tensor(&mut self, shape: Shape) -> TensorId {
+        let name = format!("tensor {}", self.graph.tensors.len());
+        self.graph.tensors.push(QuantizedTensor { name, shape, quantization: QUANTIZATION, constant: None });
+        TensorId(self.graph.tensors.len() - 1)
+    }
+
+    fn node(&mut self, operation: Operation, inputs: &[TensorId], shape: Shape) -> TensorId {
+        let output = self.tensor(shape);
+        let name = format!("node {}", self.graph.nodes.len());
+        self.graph.nodes.push(QuantizedNode { name, operation, inputs: inputs.to_vec(), output });
+        self.graph.output = output;
+        output
+    }
+
+    fn shape(&self, id: TensorId) -> Shape {
+        self.graph.tensor(id).shape
+    }
+
+    fn window(&mut self, shape: Shape, largest: usize) -> Option<(Window, [usize; 2])> {
+        let kernel = [1 + self.random.below(largest), 1 + self.random.below(largest)];
+        let stride = [1 + self.random.below(2), 1 + self.random.below(2)];
+        let dilation = if self.random.below(4) == 0 { [2, 1] } else { [1, 1] };
+        let mut side = |axis: usize| self.random.below(kernel[axis]);
+        let padding = Padding { top: side(0), left: side(1), bottom: side(0), right: side(1) };
+        let window = Window { kernel, stride, dilation, padding };
+        let size = window.output(shape.height, shape.width)?;
+        size.iter().all(|&size| size > 0).then_some((window, size))
+    }
+
+    fn conv(&mut self, input: TensorId, depthwise: bool) -> Option<TensorId> {
+        let shape = self.shape(input);
+        let (window, [height, width]) = self.window(shape, 4)?;
+        let channels = if depthwise { shape.channels } else { 1 + self.random.below(6) };
+        let groups = if depthwise { shape.channels } else { 1 };
+        let taps = window.kernel[0] * window.kernel[1] * shape.channels / groups;
+        let conv = QuantizedConv2d {
+            window,
+            groups,
+            weights: (0..channels * taps).map(|_| self.random.byte()).collect(),
+            weight_scales: vec![0.002; channels],
+            bias: (0..channels).map(|_| self.random.below(2000) as i32 - 1000).collect(),
+            bounds: UNBOUNDED,
+            fully_connected: false,
+        };
+        Some(self.node(Operation::Conv2d(conv), &[input], Shape { height, width, channels }))
+    }
+
+    /// One more node, on one of the last tensors; `None` where what was drawn does not fit.
+    fn grow(&mut self, tensors: &[TensorId]) -> Option<TensorId> {
+        let recent = tensors.len().min(3);
+        let input = tensors[tensors.len() - 1 - self.random.below(recent)];
+        let shape = self.shape(input);
+        let like = |maker: &mut Self, fits: &dyn Fn(Shape) -> bool| {
+            let others: Vec<TensorId> =
+                tensors.iter().copied().filter(|&id| id != input && fits(maker.shape(id))).collect();
+            (!others.is_empty()).then(|| others[maker.random.below(others.len())])
+        };
+        match self.random.below(10) {
+            0..3 => self.conv(input, false),
+            3 | 4 => self.conv(input, true),
+            5 => {
+                let table = std::array::from_fn(|_| self.random.byte());
+                Some(self.node(Operation::Table(Box::new(table)), &[input], shape))
+            }
+            6 => {
+                let other = like(self, &|of| of == shape)?;
+                Some(self.node(Operation::Add(UNBOUNDED), &[input, other], shape))
+            }
+            7 => {
+                let other = like(self, &|of| [of.height, of.width] == [shape.height, shape.width])?;
+                let channels = shape.channels + self.shape(other).channels;
+                Some(self.node(
+                    Operation::Concat(Axis::Channels),
+                    &[input, other],
+                    Shape { channels, ..shape },
+                ))
+            }
+            8 => {
+                let padding =
+                    Padding { top: self.random.below(3), left: 1, bottom: self.random.below(2), right: 0 };
+                let output = Shape {
+                    height: shape.height + padding.top + padding.bottom,
+                    width: shape.width + 1,
+                    channels: shape.channels,
+                };
+                Some(self.node(Operation::Pad { padding, value: 5 }, &[input], output))
+            }
+            _ => {
+                let (window, [height, width]) = self.window(Shape { channels: 1, ..shape }, 3)?;
+                let window = Window { dilation: [1, 1], ..window };
+                let size = window.output(shape.height, shape.width);
+                let seen = size == Some([height, width]);
+                seen.then(|| {
+                    self.node(
+                        Operation::MaxPool(window, UNBOUNDED),
+                        &[input],
+                        Shape { height, width, ..shape },
+                    )
+                })
+            }
+        }
+    }
+}
+
+/// A network of a few nodes, the last of which is the output.
+fn network(seed: u32) -> QuantizedGraph {
+    let graph = QuantizedGraph {
+        name: "random".into(),
+        numerics: Numerics::Q32,
+        target: Target::Portable,
+        tensors: Vec::new(),
+        nodes: Vec::new(),
+        input: TensorId(0),
+        output: TensorId(0),
+    };
+    let mut maker = Maker { graph, random: Random(seed | 1) };
+    let shape = Shape::new(3 + maker.random.below(12), 2 + maker.random.below(6), 1 + maker.random.below(5));
+    let mut tensors = vec![maker.tensor(shape)];
+    for _ in 0..2 + maker.random.below(9) {
+        if let Some(made) = maker.grow(&tensors) {
+            tensors.push(made);
+        }
+    }
+    if maker.graph.nodes.is_empty() {
+        let table = std::array::from_fn(|_| maker.random.byte());
+        maker.node(Operation::Table(Box::new(table)), &[TensorId(0)], shape);
+    }
+    maker.graph
+}
+
+/// A division into stages; where rows cannot flow through what was drawn, its steps stand alone.
+fn division(network: &Network, flow: Flow, random: &mut Random) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    let mut start = 0;
+    while start < network.steps.len() {
+        let end = (start + 1 + random.below(6)).min(network.steps.len());
+        let streamed = end > start + 1 || random.below(2) == 0;
+        let stage = Stage { steps: start..end, streamed };
+        let arrivals = start == 0 && flow.by_rows;
+        if events(network, &stage, arrivals, flow.together).is_some() {
+            stages.push(stage);
+        } else {
+            stages.extend((start..end).map(|step| Stage { steps: step..step + 1, streamed: false }));
+        }
+        start = end;
+    }
+    stages
+}
+
+/// Runs a plan between poisoned guards, in the ways there are, and after every misuse.
+fn run(graph: &QuantizedGraph, plan: &Plan, input: &[i8]) -> Vec<i8> {
+    const GUARD: usize = 64;
+    let file = AlignedBytes::new(&assemble(graph, plan, &Metadata::default()).expect("it packs"));
+    let model = Model::open(file.bytes()).expect("it opens");
+    assert_eq!(model.arena_bytes(), plan.arena_bytes);
+    let mut memory = vec![0xa5; plan.arena_bytes + 2 * GUARD];
+    let short = &mut memory[GUARD..GUARD + plan.arena_bytes - 1];
+    assert!(Engine::<{ operator::ALL }>::new(model, short).is_err(), "a byte less than stated");
+    let mut outputs = Vec::new();
+    {
+        let arena = &mut memory[GUARD..GUARD + plan.arena_bytes];
+        let mut engine = Engine::<{ operator::ALL }>::new(model, arena).expect("it starts");
+        let (height, length) = (usize::from(model.input().height), model.input().row_len());
+        outputs.push(engine.run(input).expect("it runs").to_vec());
+
+        assert_eq!(engine.finish().err(), Some(RunError::MissingRows { expected: height, found: 0 }));
+        engine.push_row(&input[..length]).expect("a row");
+        assert_eq!(
+            engine.push_row(&input[1..length]).err(),
+            Some(RunError::RowLength { expected: length, found: length - 1 })
+        );
+        if height > 1 {
+            let missing = RunError::MissingRows { expected: height, found: 1 };
+            assert_eq!(engine.finish().err(), Some(missing));
+        } else {
+            engine.restart();
+        }
+        for row in input.chunks_exact(length) {
+            engine.push_row(row).expect("a row");
+        }
+        assert_eq!(engine.push_row(&input[..length]).err(), Some(RunError::TooManyRows { expected: height }));
+        outputs.push(engine.finish().expect("all rows came").to_vec());
+
+        let resident = engine.input_mut();
+        if !resident.is_empty() {
+            resident.copy_from_slice(input);
+            outputs.push(engine.invoke().expect("it runs").to_vec());
+        }
+        let unfit = engine.run(&input[1..]).err();
+        assert_eq!(unfit, Some(RunError::InputLength { expected: input.len(), found: input.len() - 1 }));
+        outputs.push(engine.run(input).expect("it runs again").to_vec());
+    }
+    assert!(outputs.iter().all(|output| *output == outputs[0]), "ways to run differ");
+    let (before, after) = (&memory[..GUARD], &memory[GUARD + plan.arena_bytes..]);
+    assert!(before.iter().chain(after).all(|&byte| byte == 0xa5), "a guard was written");
+    outputs.swap_remove(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_give_the_bytes_of_whole_maps(seed in any::<u32>(), by_rows: bool) {
+        let graph = network(seed);
+        let mut random = Random(seed.wrapping_mul(7919) | 1);
+        let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
+        let expected = run(&graph, &plan(&graph), &input);
+        let of = Network::of(&graph);
+        let flow = Flow { by_rows, together: Together::Never };
+        let stages = division(&of, flow, &mut random);
+        let streamed = laid_out(&graph, &of, &stages, flow).expect("rows flow through these stages");
+        prop_assert!(streamed.peak_bytes + 2 * streamed.counters <= streamed.arena_bytes);
+        prop_assert_eq!(run(&graph, &streamed, &input), expected);
+    }
+
+    #[test]
+    fn the_smallest_plan_gives_the_same_bytes(seed in any::<u32>(), by_rows: bool) {
+        let graph = network(seed);
+        let mut random = Random(seed.wrapping_mul(104_729) | 1);
+        let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
+        let whole = plan(&graph);
+        let feed = if by_rows { ocelli::Feed::Rows } else { ocelli::Feed::Frame };
+        let options = super::PlanOptions { feed, optimize: super::Optimize::Memory, arena_limit: None };
+        let smallest = super::plan_with(&graph, &options);
+        prop_assert_eq!(run(&graph, &smallest, &input), run(&graph, &whole, &input));
+    }
+}
