@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use ocelli_machines::{MACHINES, Machine, Region};
+use ocelli_machines::{MACHINES, Machine, Region, SMALL_MACHINES};
 
 fn main() {
     let machine = chosen();
@@ -25,7 +25,7 @@ fn main() {
 fn chosen() -> &'static Machine {
     let feature =
         |machine: &&Machine| env::var_os(format!("CARGO_FEATURE_{}", machine.name.to_uppercase())).is_some();
-    let mut chosen = MACHINES.iter().filter(feature);
+    let mut chosen = MACHINES.iter().chain(SMALL_MACHINES).filter(feature);
     match (chosen.next(), chosen.next()) {
         (Some(machine), None) => machine,
         _ => panic!("choose one machine, for example: --features m4 --target thumbv7em-none-eabihf"),

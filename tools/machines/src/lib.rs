@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod table;
-pub use table::{MACHINES, Machine, Region, TARGETS, machine};
+pub use table::{MACHINES, Machine, Region, SMALL_MACHINES, TARGETS, machine};
 
 #[cfg(feature = "host")]
 pub mod cycles;

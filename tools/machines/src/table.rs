@@ -116,6 +116,21 @@ pub const MACHINES: &[Machine] = &[
     },
 ];
 
+/// Parts with their own small memories, for images with a model compiled in. `microbit` is a Cortex-M0 of 16 KiB of RAM and 256 KiB of flash;
+/// its counter does not count in QEMU, so that nothing is measured on it.
+pub const SMALL_MACHINES: &[Machine] = &[Machine {
+    name: "microbit",
+    core: "Cortex-M0",
+    qemu: "qemu-system-arm",
+    board: "microbit",
+    arguments: &[],
+    target: "thumbv6m-none-eabi",
+    code: region(0, 256 * KIB),
+    ram: region(0x2000_0000, 16 * KIB),
+    model: region(0x3000_0000, 0),
+    tick_picoseconds: 62_500,
+}];
+
 /// The machine of that short name.
 pub fn machine(name: &str) -> Option<&'static Machine> {
     MACHINES.iter().find(|machine| machine.name == name)

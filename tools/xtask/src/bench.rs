@@ -50,7 +50,9 @@ pub struct Row {
     cycles: Option<u64>,
     /// Multiply-accumulate operations of one inference.
     pub macs: u32,
-    /// Bytes of the arena.
+    /// How the input arrives: `rows` or `frame`.
+    feed: &'static str,
+    /// Bytes of the arena: all that the engine needs for that feed, a resident frame included.
     pub arena_bytes: u64,
     /// The most bytes of stack in use.
     pub stack_bytes: u64,
@@ -165,6 +167,7 @@ pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Res
         instructions: report.instructions,
         cycles,
         macs: model.macs(),
+        feed: model.feed().name(),
         arena_bytes: report.arena_bytes,
         stack_bytes: report.stack_bytes,
         code_bytes,

@@ -29,7 +29,8 @@ pub enum Optimize {
     /// The fewest instructions: every map is whole.
     #[default]
     Speed,
-    /// The smallest arena.
+    /// The smallest arena in which steps make as many rows at once as the target's kernels like best. A limit makes it smaller still, where
+    /// steps may make fewer.
     Memory,
 }
 
@@ -87,7 +88,8 @@ pub fn plan_with(graph: &QuantizedGraph, options: &PlanOptions) -> Plan {
     let by_rows = options.feed == Feed::Rows;
     let mut smallest: Option<Plan> = None;
     let ways = match (options.optimize, options.arena_limit) {
-        (Optimize::Memory, None) => vec![Way::Streamed(Together::Never)],
+        (Optimize::Memory, None) if network.at_once == 1 => vec![Way::Streamed(Together::Never)],
+        (Optimize::Memory, None) => vec![Way::Streamed(Together::Always)],
         _ => vec![
             Way::WholeMaps,
             Way::Streamed(Together::Always),

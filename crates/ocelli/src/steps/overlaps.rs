@@ -4,7 +4,6 @@ use core::ops::Range;
 
 use ocelli_format::{Model, Reach, Step, TensorInfo};
 
-use super::rows_at_once;
 use crate::memory::{self, overlap, place};
 
 /// Checks that whatever rows a step makes at a time, neither they nor its scratch lie where rows lie that they are made from. Where rows flow,
@@ -13,7 +12,8 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, in_place: bool) -> Resul
     let output = memory::output(model, step)?;
     let height = usize::from(output.height);
     let streamed = output.counter != TensorInfo::COMPLETE;
-    let at_once = if streamed { rows_at_once(model.target()) } else { height };
+    // Rows that are made together are checked one by one here, and together when they are made.
+    let at_once = if streamed { 1 } else { height };
     let mut scratch = None;
     for index in 0..step.inputs.len() {
         let input = memory::input(model, step, index)?;
