@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ocelli::{Engine, Model, operator, test_bytes};
+use ocelli::{Engine, Feed, Model, operator, test_bytes};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset};
 use ocelli_compiler::import::{self, Imported};
 use ocelli_compiler::pack::{AlignedBytes, pack};
-use ocelli_compiler::plan::plan;
+use ocelli_compiler::plan::{Optimize, PlanOptions, plan_with};
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{Options, constant_channels, quantize};
 use ocelli_compiler::quantized::QuantizedGraph;
@@ -91,7 +91,10 @@ impl Network {
     /// Why it cannot be packed.
     pub fn packed(&self, target: Target) -> Result<PackedModel, String> {
         let graph = lower(&self.graph, target).graph;
-        let file = pack(&graph, &plan(&graph), Metadata::default()).map_err(|error| error.to_string())?;
+        // Fed by rows, in the smallest arena: what is hardest to run.
+        let options = PlanOptions { feed: Feed::Rows, optimize: Optimize::Memory, arena_limit: None };
+        let plan = plan_with(&graph, &options);
+        let file = pack(&graph, &plan, Metadata::default()).map_err(|error| error.to_string())?;
         Ok(PackedModel::new(&format!("{} for {}", self.name, target.name()), &file))
     }
 }

@@ -12,6 +12,8 @@ use crate::Error;
 pub struct Contents {
     /// Bytes of flash: vector table, code, constants, and the initial values of data.
     pub flash_bytes: u64,
+    /// Bytes of static memory: data and what starts as zeros.
+    pub ram_bytes: u64,
     /// Names of functions that can only be there because something can panic.
     pub panics: Vec<String>,
 }
@@ -29,6 +31,11 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return false };
         sh_flags.0 & elf::SHF_ALLOC.0 != 0 && section.kind() != SectionKind::UninitializedData
     };
+    let is_static = |section: &object::Section<'_, '_>| {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return false };
+        sh_flags.0 & elf::SHF_ALLOC.0 != 0 && sh_flags.0 & elf::SHF_WRITE.0 != 0
+    };
+    let ram_bytes = file.sections().filter(is_static).map(|section| section.size()).sum();
     let flash_bytes = file.sections().filter(is_loaded).map(|section| section.size()).sum();
     let mut panics = Vec::new();
     for symbol in file.symbols() {
@@ -38,5 +45,5 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
             panics.push(name.to_owned());
         }
     }
-    Ok(Contents { flash_bytes, panics })
+    Ok(Contents { flash_bytes, ram_bytes, panics })
 }

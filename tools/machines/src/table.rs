@@ -120,6 +120,7 @@ pub const MACHINES: &[Machine] = &[
 /// its counter does not count in QEMU, so that nothing is measured on it.
 pub const SMALL_MACHINES: &[Machine] = &[Machine {
     name: "microbit",
+    kernels: "portable",
     core: "Cortex-M0",
     qemu: "qemu-system-arm",
     board: "microbit",

@@ -9,6 +9,7 @@ mod input;
 mod inspect;
 mod memory;
 mod network;
+mod plan;
 mod print;
 mod profile;
 mod progress;
@@ -35,6 +36,7 @@ enum Command {
     Quantize(quantize::Arguments),
     Eval(eval::Arguments),
     Report(report::Arguments),
+    Plan(plan::Arguments),
     Run(run::Arguments),
     Profile(profile::Arguments),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
     };

@@ -15,6 +15,7 @@ mod stages;
 mod steps;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 
 use ocelli_format::{Feed, Step};
 
