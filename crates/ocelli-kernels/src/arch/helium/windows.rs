@@ -179,7 +179,17 @@ impl Windows {
         if rows * columns != 1 {
             return self.call_tiles::<R>(&arguments);
         }
-        let function = if R::TFLITE { asm::windows_tflite } else { asm::windows_q32 };
+        // The distances of common numbers of channels are part of the instructions.
+        let function = match (R::TFLITE, self.step) {
+            (false, 32) => asm::windows128_q32,
+            (false, 48) => asm::windows192_q32,
+            (false, 64) => asm::windows256_q32,
+            (false, _) => asm::windows_q32,
+            (true, 32) => asm::windows128_tflite,
+            (true, 48) => asm::windows192_tflite,
+            (true, 64) => asm::windows256_tflite,
+            (true, _) => asm::windows_tflite,
+        };
         // SAFETY: `run` has checked that all windows are within `words`, all outputs within `output`, and the parameters of all quads in
         // `packed`, whose words are aligned; the assembly reads and writes no more.
         unsafe { function(arguments.as_ptr()) }

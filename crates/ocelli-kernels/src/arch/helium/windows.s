@@ -36,8 +36,8 @@ HELIUM_END interleave
 @ a channel, so one VMLADAV is one output. Four channels side by side; their weights stay in q0-q3, the loop runs along the row.
 @ 0 words | 4 quads' parameters | 8 output | 12 outputs of the row | 16 output pixel stride | 20 bytes from a window to the next | 24 quads
 @ 28 output zero point | 32 bytes from a window's column to the next
-@ A quad's weights: [channel][column][row]. No further stack.
-.macro HELIUM_WINDOWS name,tflite
+@ A quad's weights: [channel][column][row]. No further stack. \step: the bytes from a window to the next where they are known, or 0.
+.macro HELIUM_WINDOWS name,tflite,step
 HELIUM_ENTER \name
   ldr r2,[r0,#32]
   ldm r0,{r1,r3,r5,r8,r9,r10,r11,r12}
@@ -45,6 +45,9 @@ HELIUM_ENTER \name
   vidup.u32 q7,r0,#1
   vmul.i32 q7,q7,r2
   vadd.i32 q7,q7,r1
+ .if \step
+  vsub.i32 q7,q7,r10
+ .endif
   movs r1,#16
   mls r1,r8,r10,r1
 1:
@@ -60,7 +63,11 @@ HELIUM_ENTER \name
   adds r5,#4
   dls lr,r8
 2:
+ .if \step
+  vldrw.u32 q6,[q7,#\step]!
+ .else
   vldrw.u32 q6,[q7]
+ .endif
   vmladav.s8 r0,q6,q0
   vldrw.u32 q6,[q7,#4]
   vmladav.s8 r2,q6,q1
@@ -68,7 +75,9 @@ HELIUM_ENTER \name
   vmladav.s8 r4,q6,q2
   vldrw.u32 q6,[q7,#12]
   vmladav.s8 r6,q6,q3
+ .if \step == 0
   vadd.i32 q7,q7,r10
+ .endif
   vmov q6[2],q6[0],r0,r4
   vmov q6[3],q6[1],r2,r6
  .if \tflite
@@ -95,8 +104,14 @@ HELIUM_ENTER \name
   bne 1b
 HELIUM_LEAVE \name
 .endm
-HELIUM_WINDOWS windows_q32,0
-HELIUM_WINDOWS windows_tflite,1
+HELIUM_WINDOWS windows_q32,0,0
+HELIUM_WINDOWS windows_tflite,1,0
+HELIUM_WINDOWS windows128_q32,0,128
+HELIUM_WINDOWS windows128_tflite,1,128
+HELIUM_WINDOWS windows192_q32,0,192
+HELIUM_WINDOWS windows192_tflite,1,192
+HELIUM_WINDOWS windows256_q32,0,256
+HELIUM_WINDOWS windows256_tflite,1,256
 
 @ The same for larger windows, in tiles of 4x4.
 @ 0 words | 4 quads' parameters | 8 output | 12 outputs of the row | 16 output pixel stride | 20 bytes from a window to the next | 24 quads
