@@ -180,19 +180,19 @@ impl Reader<'_> {
     /// Skips blocks that follow the first one of a channel, and gives their weights.
     #[inline]
     fn blocks<C: Core>(&mut self) -> Option<usize> {
-        let mut bytes = self.bytes;
-        let mut weights = 0usize;
-        while let Some((jump, rest)) = bytes.split_at_checked(C::JUMP) {
-            let index = jump.first().copied()?;
-            let length = usize::from(C::LENGTHS[usize::from(index)]);
+        let bytes = self.bytes;
+        // A slice has at most `isize::MAX` bytes, and lengths are small: none of these sums wraps.
+        let (mut at, mut weights) = (0usize, 0usize);
+        while let Some(&jump) = bytes.get(at) {
+            let length = usize::from(C::LENGTHS[usize::from(jump)]);
             // The other byte of a jump to steps is its sign.
-            if length == 0 || jump.get(1).is_some_and(|&sign| sign != 0xff) {
+            if length == 0 || C::JUMP == 2 && bytes.get(at.wrapping_add(1)) != Some(&0xff) {
                 break;
             }
             weights = weights.wrapping_add(length);
-            bytes = rest.get(length..)?;
+            at = at.wrapping_add(length).wrapping_add(C::JUMP);
         }
-        self.bytes = bytes;
+        self.bytes = bytes.get(at..)?;
         Some(weights)
     }
 }
