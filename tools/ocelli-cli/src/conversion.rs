@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ocelli_compiler::calibrate::ranges::RangeMethod;
 use ocelli_compiler::graph::Graph;
 use ocelli_compiler::import::{Format, Imported};
 use ocelli_compiler::quantize::imported::imported;
-use ocelli_compiler::quantize::{self, LayerReport, Stage, TensorReport};
+use ocelli_compiler::quantize::{self, Effort, LayerReport, Remedy, Stage, TensorReport};
 use ocelli_compiler::quantized::QuantizedGraph;
 use ocelli_compiler::targets::{Lowered, lower};
 use ocelli_format::{Metadata, Target};
@@ -31,6 +31,10 @@ pub struct Conversion {
     /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), or mse. [default: mse]
     #[arg(long, value_name = "METHOD", value_parser = parse_ranges)]
     ranges: Option<RangeMethod>,
+    /// How long to search ranges against the error of the network's output: low tries what would help the worst five layers and says so,
+    /// medium searches the quarter of the layers with most error, high all of them. [default: low]
+    #[arg(long, value_name = "HOW_LONG")]
+    effort: Option<EffortName>,
     /// Calibration inputs to use at most, spread over the data. [default: 200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     samples: Option<u64>,
@@ -42,6 +46,13 @@ pub struct Conversion {
     input_shape: Vec<usize>,
     #[command(flatten)]
     pub data: data::Options,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EffortName {
+    Low,
+    Medium,
+    High,
 }
 
 /// Cores, and the targets that are made for them.
@@ -86,6 +97,8 @@ pub struct Converted {
     pub report: Vec<LayerReport>,
     /// Its tensors; none for a network that was int8 already.
     pub tensors: Vec<TensorReport>,
+    /// Ranges that help, or would.
+    pub remedies: Vec<Remedy>,
     /// Whether its inputs are pictures, so far as can be told.
     pub pictures: bool,
     /// The float network that it was made of.
@@ -113,6 +126,7 @@ impl Conversion {
         for (option, given) in [
             ("--calibrate", !self.calibrate.is_empty()),
             ("--ranges", self.ranges.is_some()),
+            ("--effort", self.effort.is_some()),
             ("--samples", self.samples.is_some()),
             ("--no-bias-correction", self.no_bias_correction),
         ] {
@@ -126,6 +140,7 @@ impl Conversion {
             graph,
             report: Vec::new(),
             tensors: Vec::new(),
+            remedies: Vec::new(),
             pictures: self.data.is_preprocessing_given(),
             float: None,
             format: network.format,
@@ -146,6 +161,11 @@ impl Conversion {
         let options = quantize::Options {
             ranges: self.ranges.unwrap_or(defaults.ranges),
             bias_correction: !self.no_bias_correction,
+            effort: match self.effort {
+                None | Some(EffortName::Low) => Effort::Low,
+                Some(EffortName::Medium) => Effort::Medium,
+                Some(EffortName::High) => Effort::High,
+            },
             samples: self.samples.map_or(defaults.samples, |samples| samples as usize),
             ..defaults
         };
@@ -153,6 +173,7 @@ impl Conversion {
             let name = match stage {
                 Stage::Ranges => "calibrating ranges",
                 Stage::Biases => "correcting biases",
+                Stage::Search => "trying other ranges",
                 Stage::Errors => "measuring errors",
             };
             progress.set(name, done, total);
@@ -162,6 +183,7 @@ impl Conversion {
             graph: quantized.graph,
             report: quantized.report,
             tensors: quantized.tensors,
+            remedies: quantized.remedies,
             pictures: data.bytes(0)?.is_some(),
             float: Some(network.graph),
             format: network.format,
@@ -176,11 +198,7 @@ impl Conversion {
 
     /// How ranges are chosen, as the user would say it.
     pub fn range_method(&self) -> String {
-        match self.ranges.unwrap_or_default() {
-            RangeMethod::MinMax => "min-max".to_owned(),
-            RangeMethod::Percentile(percent) => format!("percentile:{percent}"),
-            RangeMethod::Mse => "mse".to_owned(),
-        }
+        self.ranges.unwrap_or_default().to_string()
     }
 
     /// What the packed file says beside the network; `pictures`: whether its inputs are pictures.

@@ -8,8 +8,8 @@ use clap::Args;
 use ocelli::Target;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan_with;
-use ocelli_compiler::quantize::LayerReport;
 use ocelli_compiler::quantize::constant_channels;
+use ocelli_compiler::quantize::{LayerReport, Remedy};
 use ocelli_compiler::quantized::{Operation, QuantizedGraph, QuantizedNode};
 use ocelli_compiler::targets::{Form, Layer, Lowered};
 use serde::Serialize;
@@ -75,6 +75,32 @@ struct Summary {
     arena_bytes: usize,
     feed: &'static str,
     file_bytes: usize,
+    /// Ranges that help, or would.
+    remedies: Vec<RemedyLine>,
+}
+
+/// Another range for a layer.
+#[derive(Serialize)]
+struct RemedyLine {
+    layer: String,
+    sqnr_db: f64,
+    ranges: String,
+    /// In the SQNR of the network's output.
+    gain_db: f64,
+    adopted: bool,
+}
+
+impl RemedyLine {
+    fn of(remedy: &Remedy, report: &[LayerReport]) -> Option<Self> {
+        let layer = report.get(remedy.layer)?;
+        Some(Self {
+            layer: layer.name.clone(),
+            sqnr_db: layer.sqnr_db,
+            ranges: remedy.method.to_string(),
+            gain_db: remedy.gain_db,
+            adopted: remedy.adopted,
+        })
+    }
 }
 
 /// Runs the subcommand.
@@ -82,7 +108,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::check_folder(&arguments.output)?;
     let progress = Progress::new(!arguments.json);
     let conversion = &arguments.conversion;
-    let Converted { mut graph, report, pictures, .. } = conversion.run(conversion.load()?, &progress)?;
+    let Converted { mut graph, report, remedies, pictures, .. } =
+        conversion.run(conversion.load()?, &progress)?;
     let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
     let constant_channels = constant_channels::fold(&mut graph);
     let lowered = conversion.lower(&graph);
@@ -104,6 +131,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         arena_bytes: layout.arena_bytes,
         feed: layout.feed.name(),
         file_bytes: file.len(),
+        remedies: remedies.iter().filter_map(|remedy| RemedyLine::of(remedy, &report)).collect(),
     };
     let busiest = graph.nodes.get(layout.busiest).map_or_else(String::new, |node| short(&node.name));
     print(&summary, &layers, &busiest, arguments.json)
@@ -176,6 +204,14 @@ fn print(summary: &Summary, layers: &[Row], busiest: &str, json: bool) -> Result
         rows.add_row(row);
     }
     print::line(format_args!("{rows}"))?;
+    for RemedyLine { layer, sqnr_db, ranges, gain_db, adopted } in summary.remedies.iter().take(5) {
+        let (does, hint) =
+            if *adopted { ("gives", "") } else { ("would give", "; `--effort medium` tries it") };
+        print::line(format_args!(
+            "`{}` ({sqnr_db:.1} dB): its range by {ranges} {does} {gain_db:+.2} dB at the output{hint}",
+            short(layer)
+        ))?;
+    }
     if summary.constant_channels > 0 {
         print::line(format_args!(
             "{} channels provably never change or matter and were left out: {} MACs become {}",

@@ -1,5 +1,6 @@
 //! What values the tensors of a float network take, and the ranges that int8 should cover.
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -19,6 +20,16 @@ pub enum RangeMethod {
     /// The range of the least squared error, of rounding and of clipping together.
     #[default]
     Mse,
+}
+
+impl fmt::Display for RangeMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinMax => f.write_str("min-max"),
+            Self::Percentile(percent) => write!(f, "percentile:{percent}"),
+            Self::Mse => f.write_str("mse"),
+        }
+    }
 }
 
 /// Why a network's ranges are not known.

@@ -7,6 +7,7 @@ use ocelli_kernels::separable::CONTEXT_BITS;
 use super::QuantizeError;
 use super::channel_scales::{self, ChannelFactors, Places};
 use super::prepare::Prepared;
+use super::search::Methods;
 use super::weights;
 use crate::calibrate::ranges::{RangeMethod, Statistics};
 use crate::graph::{Graph, Node, NormExtent, Operator, Quantization, TensorId};
@@ -30,7 +31,7 @@ pub(super) struct Scales {
 pub(super) fn assign(
     prepared: &Prepared,
     statistics: &Statistics,
-    method: RangeMethod,
+    methods: &Methods,
     places: Places,
 ) -> Result<Scales, QuantizeError> {
     let graph = &prepared.graph;
@@ -44,7 +45,7 @@ pub(super) fn assign(
     for index in 0..graph.tensors.len() {
         let id = TensorId(index);
         if let Some(tensor) = statistics.tensor(prepared.source[index]) {
-            let method = if whole.contains(&id) { RangeMethod::MinMax } else { method };
+            let method = if whole.contains(&id) { RangeMethod::MinMax } else { methods.method(id) };
             if let Some(group) = groups.iter().find(|group| group.members.contains(&id)) {
                 let is_first = group.members[0] == id;
                 widen(id, if is_first { group.range } else { group.member_range(&tensor.channel_ranges) });

@@ -20,8 +20,14 @@ use crate::graph::{Bias, Conv2d, Norm, Operator, Quantization, TensorId, Weights
 /// For each tensor the factor of each channel: an int8 value stands for `scale * (q - zero_point) / factor`.
 pub(super) type ChannelFactors = Vec<Option<Vec<f64>>>;
 
-/// A channel that hardly moves in calibration may move more later: it keeps some room.
+/// A channel that hardly moves in calibration may move more later: it keeps the room of one that is smaller than the largest by this factor.
 const LARGEST_FACTOR: f64 = 32.0;
+
+/// A channel that needs more than this many times the room of nine in ten is an outlier, by which the others' room is not measured.
+const OUTLIER: f64 = 4.0;
+
+/// However far outliers lie, multipliers must stay in bounds.
+const MOST_OUTLYING: f64 = 1024.0;
 
 /// Less gain than this is within the estimate's error.
 const WORTH: f64 = 1.25;
@@ -209,9 +215,12 @@ fn factors(
     if largest == 0.0 || !largest.is_finite() {
         return None;
     }
+    let smallest = largest.min(OUTLIER * nine_in_ten(&steps)).max(largest / MOST_OUTLYING) / LARGEST_FACTOR;
     let factors = |exponent: f64| -> Vec<f64> {
-        let factor =
-            |&step: &f64| allowed((largest / step).powf(exponent).min(LARGEST_FACTOR), powers_of_two);
+        let factor = |&step: &f64| {
+            let factor = (largest / step).powf(exponent).min(largest / smallest);
+            allowed(factor, powers_of_two)
+        };
         steps.iter().map(factor).collect()
     };
     let cost = |factors: &[f64]| {
@@ -223,6 +232,13 @@ fn factors(
     let best = [0.25, 0.5, 0.75, 1.0].map(factors).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     let range = [-(largest * (255.0 - above)) as f32, (largest * above) as f32];
     (without > cost(&best) * worth).then_some((best, range))
+}
+
+/// The step that nine in ten channels need no more than.
+fn nine_in_ten(steps: &[f64]) -> f64 {
+    let mut sorted = steps.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get((sorted.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
 /// The factor itself, or the power of two at or below it.

@@ -8,7 +8,8 @@
 //! share a scale (`prepare`); scales are chosen within what `Q32` can compute (`activations`), with a scale a channel where its
 //! readers can undo it (`channel_scales`); weights and tables become integers (`weights`, `build`); and node after node, on the outputs of the int8
 //! network itself, weights are rounded so that their errors cancel (`rounding`) and biases take back what is left of the mean error
-//! (`correct`). What is measured is run by the engine (`run`, `report`).
+//! (`correct`). What is measured is run by the engine (`run`, `report`), also to find
+//! ranges that suit the whole network better (`search`).
 
 mod activations;
 mod build;
@@ -22,6 +23,7 @@ mod prepare;
 mod report;
 mod rounding;
 mod run;
+mod search;
 mod weights;
 
 use ocelli::RunError;
@@ -39,6 +41,8 @@ use activations::Scales;
 use channel_scales::{ChannelFactors, Places};
 use prepare::{Prepared, Refusals};
 pub use report::weight_bytes;
+pub use search::Remedy;
+use search::{Methods, Trial};
 
 /// How to quantize.
 #[derive(Clone, Debug)]
@@ -53,6 +57,31 @@ pub struct Options {
     pub samples: usize,
     /// Inputs to measure each layer's error on, at most as many.
     pub report_samples: usize,
+    /// How long to search.
+    pub effort: Effort,
+}
+
+/// How long ranges are searched against the error of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// What would help the five layers with most error is found out, but not done.
+    #[default]
+    Low,
+    /// Ranges are searched for the quarter of the layers with most error.
+    Medium,
+    /// Ranges are searched for all layers.
+    High,
+}
+
+impl Effort {
+    /// How many layers are tried of so many.
+    fn layers(self, all: usize) -> usize {
+        match self {
+            Self::Low => 5,
+            Self::Medium => (all / 4).max(5),
+            Self::High => all,
+        }
+    }
 }
 
 impl Default for Options {
@@ -63,6 +92,7 @@ impl Default for Options {
             adaptive_rounding: true,
             samples: 200,
             report_samples: 32,
+            effort: Effort::default(),
         }
     }
 }
@@ -76,6 +106,8 @@ pub struct Quantized {
     pub report: Vec<LayerReport>,
     /// The input and what each layer makes, in order of execution.
     pub tensors: Vec<TensorReport>,
+    /// What else would help, or did, the greatest gain first.
+    pub remedies: Vec<Remedy>,
 }
 
 /// What values a tensor takes in the float network over the calibration inputs, and the range that int8 covers.
@@ -125,6 +157,8 @@ pub enum Stage {
     Ranges,
     /// Rounding weights and correcting biases, node by node.
     Biases,
+    /// Trying other ranges.
+    Search,
     /// Measuring errors.
     Errors,
 }
@@ -212,21 +246,37 @@ pub fn quantize(
     })?;
 
     let sources = Sources { graph, data, options, float: &float, samples: &samples, statistics: &statistics };
-    let free = sources.scaled(Places::Free)?;
-    let all = Some(sources.scaled(Places::All)?).filter(|all| all.scales.factors != free.scales.factors);
+    let methods = Methods { usual: options.ranges, of: Default::default() };
+    let free = sources.scaled(Places::Free, &methods)?;
+    let all =
+        Some(sources.scaled(Places::All, &methods)?).filter(|all| all.scales.factors != free.scales.factors);
     let attempts = 1 + usize::from(all.is_some());
     let attempt = |number: usize, scaled: &Scaled| {
         sources.quantized(scaled, &|done, total| {
             progress(Stage::Biases, number * total + done, attempts * total);
         })
     };
-    let mut best = attempt(0, &free)?;
+    let (mut best, mut scaled, mut places) = (attempt(0, &free)?, &free, Places::Free);
     if let Some(all) = &all {
         let other = attempt(1, all)?;
         if other.output_sqnr_db() > best.output_sqnr_db() + CLEARLY_BETTER_DB {
-            best = other;
+            (best, scaled, places) = (other, all, Places::All);
         }
     }
+    let trial = Trial::new(&sources, places, scaled, &best)?;
+    let mut remedies = trial.remedies(options.effort.layers(best.report.len()), &|done, total| {
+        progress(Stage::Search, done, total);
+    })?;
+    if options.effort != Effort::Low && !remedies.is_empty() {
+        let (judged, methods) = trial.together(&remedies)?;
+        let searched = sources.quantized(&sources.scaled(places, &methods)?, &|done, total| {
+            progress(Stage::Biases, done, total);
+        })?;
+        if searched.output_sqnr_db() > best.output_sqnr_db() {
+            (best, remedies) = (searched, judged);
+        }
+    }
+    best.remedies = remedies;
     progress(Stage::Errors, 1, 1);
     Ok(best)
 }
@@ -259,11 +309,11 @@ struct Scaled {
 }
 
 impl Sources<'_> {
-    fn scaled(&self, places: Places) -> Result<Scaled, QuantizeError> {
+    fn scaled(&self, places: Places, methods: &Methods) -> Result<Scaled, QuantizeError> {
         let mut refusals = Refusals::default();
         loop {
             let prepared = prepare::prepare(self.graph, self.data.grid(), &refusals);
-            let scales = activations::assign(&prepared, self.statistics, self.options.ranges, places)?;
+            let scales = activations::assign(&prepared, self.statistics, methods, places)?;
             let Some(tensor) = activations::lost_clip(&prepared, &scales.quantizations) else {
                 return Ok(Scaled { prepared, scales });
             };
@@ -307,7 +357,7 @@ impl Sources<'_> {
             &data.spread(options.report_samples.clamp(1, samples.len())),
         )?;
         let tensors = report::tensors(&networks, self.statistics);
-        Ok(Quantized { graph: quantized, report, tensors })
+        Ok(Quantized { graph: quantized, report, tensors, remedies: Vec::new() })
     }
 }
 

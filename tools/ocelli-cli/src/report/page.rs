@@ -7,6 +7,7 @@ use askama::Template;
 use ocelli::Model;
 use ocelli_compiler::calibrate::data::Preprocessing;
 use ocelli_compiler::import::Format;
+use ocelli_compiler::quantize::Remedy;
 
 use super::Packed;
 use super::accuracy::{Accuracy, Picture};
@@ -31,6 +32,7 @@ pub struct Page<'a> {
     layers: &'a [Layer],
     error_chart: Option<String>,
     worst: Vec<&'a Layer>,
+    remedies: Vec<RemedyRow>,
     memory: MemorySection,
     macs_chart: String,
     weights_chart: String,
@@ -44,6 +46,14 @@ struct Tile {
     unit: &'static str,
     name: &'static str,
     note: String,
+}
+
+/// Another range for a layer.
+struct RemedyRow {
+    layer: String,
+    method: String,
+    gain: String,
+    adopted: bool,
 }
 
 struct AccuracySection {
@@ -101,6 +111,7 @@ impl<'a> Page<'a> {
             card: card(packed, model, options, layers),
             error_chart: layers::error_chart(layers),
             worst,
+            remedies: remedies(packed, layers),
             memory: MemorySection::of(arena, model.arena_bytes()),
             macs_chart: layers::macs_chart(layers),
             weights_chart: layers::weights_chart(layers),
@@ -115,6 +126,19 @@ impl<'a> Page<'a> {
     pub fn html(&self) -> Result<String> {
         Ok(self.render()?)
     }
+}
+
+fn remedies(packed: &Packed, layers: &[Layer]) -> Vec<RemedyRow> {
+    let row = |remedy: &Remedy| {
+        let layer = layers.get(remedy.layer)?;
+        Some(RemedyRow {
+            layer: format!("{} {}", layer.index, layer.short),
+            method: remedy.method.to_string(),
+            gain: format!("{:+.2}", remedy.gain_db),
+            adopted: remedy.adopted,
+        })
+    };
+    packed.converted.remedies.iter().filter_map(row).collect()
 }
 
 fn sqnr(layer: &Layer) -> f64 {
