@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use ocelli::{Engine, Model, operator};
+use ocelli::{Engine, Model, Target, operator};
 use ocelli_compiler::pack::AlignedBytes;
 use ocelli_machines::{MACHINES, Machine, machine, qemu};
 use serde::Serialize;
@@ -124,6 +124,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (outputs, report) = match arguments.on {
         Place::Host => (on_host(model, &inputs)?, None),
         Place::Qemu(machine) => {
+            let packed_for = model.target();
+            if packed_for != Target::Portable && packed_for.name() != machine.kernels {
+                eprintln!(
+                    "note: the model is packed for {}, and slow on a {}: `ocelli quantize --target {}` packs it for that",
+                    packed_for.name(),
+                    machine.core,
+                    machine.kernels
+                );
+            }
             let values: Vec<u8> = inputs
                 .iter()
                 .flat_map(|input| input.values.iter().map(|&value| value.cast_unsigned()))
