@@ -29,7 +29,7 @@ impl DrawRule for Q32 {
 
     fn plain(random: &Random, typical: i32) -> Q32Channel {
         let target = target(typical);
-        let multiplier = as_quantized(random.within(target / 2, target.saturating_mul(2)));
+        let multiplier = as_quantized(random.within(target, target.saturating_mul(3)));
         Q32Channel { bias: random.within(-typical, typical), multiplier }
     }
 

@@ -17,6 +17,8 @@ mod error;
 #[cfg(feature = "host")]
 pub mod firmware;
 #[cfg(feature = "host")]
+pub mod kernels;
+#[cfg(feature = "host")]
 pub mod process;
 #[cfg(feature = "host")]
 pub mod qemu;

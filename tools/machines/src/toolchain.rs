@@ -43,6 +43,16 @@ impl Toolchain {
         }
     }
 
+    /// Name and release of its compiler, as `rustc` gives it.
+    pub fn version(&self) -> String {
+        let mut compiler = match self {
+            Self::Active => clean("rustc"),
+            Self::Packaged(sysroot) => clean(&sysroot.join("bin/rustc").to_string_lossy()),
+        };
+        let output = compiler.arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).trim().to_owned()
+    }
+
     /// A cargo command that compiles with this toolchain, whatever toolchain and flags the surrounding `cargo run` or `cargo test` set.
     pub fn cargo(&self) -> Command {
         match self {

@@ -1,13 +1,10 @@
 //! `cargo xtask kernels`: the kernels of an architecture against the portable ones, and what they take.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table, presets};
-use ocelli_machines::firmware::{Image, build};
-use ocelli_machines::qemu::run_image;
+use ocelli_machines::kernels::{Call, Cases, Golden, bench, test};
 use ocelli_machines::{MACHINES, Machine, machine};
 
 /// What to test.
@@ -31,10 +28,10 @@ pub struct Arguments {
     /// Instead of testing, count the instructions of calls on fixed shapes.
     #[arg(long, conflicts_with_all = ["seed", "cases", "kind", "trace"])]
     bench: bool,
+    /// As `--bench`, and write what tests compare with, tests/kernels/golden.
+    #[arg(long, conflicts_with_all = ["seed", "cases", "kind", "trace"])]
+    bless: bool,
 }
-
-/// Cases are small, but there may be many.
-const LIMIT: Duration = Duration::from_secs(1200);
 
 /// Tests or measures, and prints a line a kind.
 pub fn kernels(arguments: &Arguments) -> Result<()> {
@@ -44,38 +41,37 @@ pub fn kernels(arguments: &Arguments) -> Result<()> {
     };
     for machine in machines {
         println!("{}:", machine.name);
-        let Arguments { seed, cases, kind, .. } = arguments;
-        if arguments.bench {
-            println!("{}", table(&run(machine, "bench")?)?);
+        if arguments.bench || arguments.bless {
+            let calls = bench(machine)?;
+            println!("{}", table(&calls));
+            if arguments.bless {
+                Golden::of(&calls)?.write(machine)?;
+            }
         } else {
-            let mode = if arguments.trace { "trace" } else { "test" };
-            print!("{}", run(machine, &format!("{mode} {seed} {cases} {kind}"))?);
+            let Arguments { seed, cases, trace, .. } = *arguments;
+            print!("{}", test(machine, Cases { seed, cases, kind: &arguments.kind, trace })?);
         }
     }
     Ok(())
 }
 
-fn run(machine: &'static Machine, options: &str) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("options"), options).context("options")?;
-    Ok(run_image(machine, &build(machine, Image::Kernels)?, folder.path(), LIMIT)?)
-}
-
-/// The image's lines with instructions an operation.
-fn table(lines: &str) -> Result<Table> {
+fn table(calls: &[Call]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["call", "rule", "form", "instructions", "operations", "instr/op"]);
-    for line in lines.lines() {
-        let [name, rule, form, instructions, operations] = *line.split('\t').collect::<Vec<_>>() else {
-            bail!("the image printed {line:?}")
-        };
-        let [taken, count] = [instructions.parse::<f64>()?, operations.parse::<f64>()?];
-        let each = format!("{:.3}", taken / count.max(1.0));
-        table.add_row([name, rule, form, instructions, operations, &each]);
+    for Call { name, rule, form, instructions, operations } in calls {
+        let each = *instructions as f64 / (*operations).max(1) as f64;
+        table.add_row([
+            name.clone(),
+            rule.clone(),
+            form.clone(),
+            instructions.to_string(),
+            operations.to_string(),
+            format!("{each:.3}"),
+        ]);
     }
     for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    Ok(table)
+    table
 }

@@ -44,13 +44,26 @@ fn firmware(steps: &mut Steps) {
         return;
     }
     steps.run("clippy of the firmware", || {
-        ["m0", "m4", "rv32"].into_iter().filter_map(ocelli_machines::machine).try_for_each(clippy)
+        ["m0", "m3", "m4", "m55", "rv32"]
+            .into_iter()
+            .filter_map(ocelli_machines::machine)
+            .try_for_each(clippy)
     });
 }
 
 fn clippy(machine: &Machine) -> Result<()> {
     let mut command = clean("cargo");
-    command.args(["clippy", "--quiet", "--release", "--bin", "any", "--features", machine.name]);
+    command.args([
+        "clippy",
+        "--quiet",
+        "--release",
+        "--bin",
+        "any",
+        "--bin",
+        "kernels",
+        "--features",
+        machine.name,
+    ]);
     command.args([
         "--target",
         machine.target,
