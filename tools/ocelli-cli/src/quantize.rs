@@ -205,10 +205,9 @@ fn print(summary: &Summary, layers: &[Row], busiest: &str, json: bool) -> Result
     }
     print::line(format_args!("{rows}"))?;
     for RemedyLine { layer, sqnr_db, ranges, gain_db, adopted } in summary.remedies.iter().take(5) {
-        let (does, hint) =
-            if *adopted { ("gives", "") } else { ("would give", "; `--effort medium` tries it") };
+        let does = if *adopted { "taken, it gives" } else { "not taken, it would give" };
         print::line(format_args!(
-            "`{}` ({sqnr_db:.1} dB): its range by {ranges} {does} {gain_db:+.2} dB at the output{hint}",
+            "`{}` ({sqnr_db:.1} dB): another range, by {ranges} ({does} {gain_db:+.2} dB at the output by itself)",
             short(layer)
         ))?;
     }
