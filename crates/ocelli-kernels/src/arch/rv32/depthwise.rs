@@ -3,8 +3,8 @@
 use super::Rv32;
 use crate::arch::pairs::{Core, TRAILER, Taps};
 
-/// [`Core::taps`].
-#[inline]
+/// [`Core::taps`]. Not inlined into crates that may be compiled for size.
+#[inline(never)]
 pub(super) fn taps(taps: &Taps, words: &[u32], record: &[u32], x: &mut [u32]) -> Option<()> {
     taps.fits::<Rv32>(words, record, x)?;
     let (weights, rest) = record.split_first_chunk::<9>()?;
