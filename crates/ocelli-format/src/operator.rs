@@ -204,6 +204,8 @@ records! {
         window: Window,
         /// Words (`u32`, at a multiple of 16) as the target's kernels take them.
         packed: u32,
+        /// Their number.
+        words: u32,
         /// Lower bound of the output (`TfLite` alone).
         min: i8,
         /// Upper bound of the output (`TfLite` alone).
@@ -218,6 +220,8 @@ records! {
         window: Window,
         /// Words (`u32`, at a multiple of 16) as the target's kernels take them.
         packed: u32,
+        /// Their number.
+        words: u32,
         /// 256 `i8` between the convolutions, or [`PackedSeparableConvRecord::NO_TABLE`].
         table: u32,
         /// Bounds of the depthwise convolution's output (`TfLite` alone).

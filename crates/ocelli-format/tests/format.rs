@@ -243,7 +243,7 @@ fn records_are_as_long_as_specified() {
         (size_of::<ConvRecord>(), size_of::<AveragePoolQ32Record>(), size_of::<PoolRecord>()),
         (28, 28, 20)
     );
-    assert_eq!((size_of::<PackedConvRecord>(), size_of::<PackedSeparableConvRecord>()), (24, 32));
+    assert_eq!((size_of::<PackedConvRecord>(), size_of::<PackedSeparableConvRecord>()), (28, 36));
     assert_eq!((size_of::<AddQ32Record>(), size_of::<AddTfLiteRecord>()), (16, 40));
     assert_eq!((size_of::<MulQ32Record>(), size_of::<MulTfLiteRecord>()), (8, 16));
     assert_eq!((size_of::<PReluQ32Record>(), size_of::<PReluTfLiteRecord>()), (24, 32));

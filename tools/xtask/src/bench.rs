@@ -32,6 +32,12 @@ pub struct Arguments {
     /// Print what each layer takes, too.
     #[arg(long)]
     layers: bool,
+    /// How the input arrives.
+    #[arg(long, default_value = "rows", value_parser = PossibleValuesParser::new(["rows", "frame"]))]
+    feed: String,
+    /// What the arena is laid out for: the fewest bytes, or the fewest instructions.
+    #[arg(long, default_value = "memory", value_parser = PossibleValuesParser::new(["memory", "speed"]))]
+    optimize: String,
     /// Print a JSON object a line.
     #[arg(long)]
     json: bool,
@@ -106,7 +112,8 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
             let file = folder.join(network.packed_name(machine));
             if !packed.contains(&machine.kernels) {
                 eprintln!("packing {name} ({numerics}) for {}, {of}", machine.kernels);
-                output(&mut network.quantize(&cli, &file, machine))?;
+                let layout = ["--feed", &arguments.feed, "--optimize", &arguments.optimize];
+                output(network.quantize(&cli, &file, machine).args(layout))?;
                 packed.push(machine.kernels);
             }
             eprintln!("measuring {name} ({numerics}) on {}, {of}", machine.name);

@@ -174,15 +174,17 @@ impl Lowering<'_, '_> {
         let operator = operators[self.graph.numerics as usize];
         let ([min, max], window) = (conv.bounds, conv.window);
         let packed = self.writer.packed(&conv.words);
+        let words = u32::try_from(conv.words.len()).map_err(|_| "it has too many parameters")?;
         match &conv.kind {
             PackedKind::Full | PackedKind::Depthwise => {
-                self.emit(operator, &PackedConvRecord { window, packed, min, max, reserved: [0; 2] })
+                self.emit(operator, &PackedConvRecord { window, packed, words, min, max, reserved: [0; 2] })
             }
             PackedKind::Separable { table, middle_bounds: [middle_min, middle_max], middle_zero_point } => {
                 let table = table.as_ref().map(|table| self.writer.weights(table.as_ref()));
                 let record = PackedSeparableConvRecord {
                     window,
                     packed,
+                    words,
                     table: table.unwrap_or(PackedSeparableConvRecord::NO_TABLE),
                     middle_min: *middle_min,
                     middle_max: *middle_max,

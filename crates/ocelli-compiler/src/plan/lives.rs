@@ -153,7 +153,7 @@ pub(super) fn lives_between(
         whole_buffers[buffer] |= whole[tensor];
     }
     for (buffer, whole) in lives.buffers.iter_mut().zip(whole_buffers) {
-        buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives) };
+        buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives, together) };
     }
     for (tensor, of) in network.tensors.iter().enumerate() {
         if of.storage != tensor {
@@ -215,9 +215,15 @@ fn join(buffer: &mut Buffer, output: &[Life]) {
     buffer.lives = vec![(first, last)];
 }
 
-/// The fewest slots so that no row is written where one lies that is still to be read.
-fn least_slots(lives: &[Life]) -> usize {
+/// The fewest slots so that no row is written where one lies that is still to be read. Where steps wait to make rows together, these lie
+/// together, too: a kernel would make them one by one.
+fn least_slots(lives: &[Life], together: Together) -> usize {
+    let parted = |slots: usize| {
+        let first_slots = (slots..lives.len()).step_by(slots);
+        together != Together::Never && first_slots.into_iter().any(|row| lives[row - 1].0 == lives[row].0)
+    };
     (1..lives.len())
+        .filter(|&slots| !parted(slots))
         .find(|&slots| lives.iter().zip(&lives[slots..]).all(|(early, late)| early.1 < late.0))
         .unwrap_or(lives.len())
 }

@@ -38,7 +38,12 @@ pub(crate) trait Bound<'m>: Sized {
     /// Checks the step; the error says what does not fit.
     fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str>;
 
-    /// Makes these rows of the output, which lie together; `None` never happens after `bind` passed.
+    /// Checks what takes long, once: `bind` is called again for every few rows.
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Makes these rows of the output, which lie together; `None` never happens after `bind` and `check` passed.
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], rows: Range<usize>) -> Option<()>;
 }
 
@@ -148,6 +153,7 @@ fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) 
     let bound = B::bind(model, step)?;
     match action {
         Action::Check => {
+            bound.check()?;
             let output = memory::output(model, step)?;
             if B::WHOLE && output.counter != TensorInfo::COMPLETE {
                 return Err(

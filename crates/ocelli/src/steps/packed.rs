@@ -40,15 +40,19 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
         if DEPTHWISE && input.channels != output.channels {
             return Err("input and output have different channels");
         }
-        let (words, scratch) = if DEPTHWISE {
-            (A::depthwise_words::<R>(&shape), A::depthwise_scratch::<R>(&shape))
-        } else {
-            (A::conv_words::<R>(&shape), A::conv_scratch::<R>(&shape))
-        };
-        tensors.check_scratch(scratch)?;
-        let packed = parameters(model, record.packed, words.ok_or(NO_KERNEL)?)?;
+        let packed = parameters(model, record.packed, record.words as usize)?;
         let rule = <R as Rule>::new(output, record.min, record.max);
         Ok(Self { tensors, shape, rule, packed, arch: PhantomData })
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let shape = &self.shape;
+        let (words, scratch) = if DEPTHWISE {
+            (A::depthwise_words::<R>(shape), A::depthwise_scratch::<R>(shape))
+        } else {
+            (A::conv_words::<R>(shape), A::conv_scratch::<R>(shape))
+        };
+        check_sizes(self.packed, words, &self.tensors, scratch)
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
@@ -89,9 +93,7 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
             },
             outputs,
         };
-        tensors.check_scratch(A::separable_scratch::<R>(&shape))?;
-        let words = A::separable_words::<R>(&shape).ok_or(NO_KERNEL)?;
-        let packed = parameters(model, record.packed, words)?;
+        let packed = parameters(model, record.packed, record.words as usize)?;
         let table = match record.table {
             PackedSeparableConvRecord::NO_TABLE => None,
             offset => Some(parameters(model, offset, 1)?.first().ok_or(PARAMETERS)?),
@@ -105,12 +107,30 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
         Ok(Self { tensors, shape, rules, packed, arch: PhantomData })
     }
 
+    fn check(&self) -> Result<(), &'static str> {
+        let (words, scratch) = (A::separable_words::<R>(&self.shape), A::separable_scratch::<R>(&self.shape));
+        check_sizes(self.packed, words, &self.tensors, scratch)
+    }
+
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let (y, first) = (range.start, first_row(&self.shape.depthwise.window, range.start));
         with_map(model, arena, &self.tensors, &range, first, |map, output, scratch| {
             A::separable(&self.shape, &self.rules, self.packed, map, y, output, scratch)
         })
     }
+}
+
+/// Parameters and scratch must be as long as the kernel takes them.
+fn check_sizes(
+    packed: &[u32],
+    words: Option<usize>,
+    tensors: &WithScratch<'_, 1>,
+    scratch: usize,
+) -> Result<(), &'static str> {
+    if packed.len() != words.ok_or(NO_KERNEL)? {
+        return Err("its packed parameters have another length than its target's kernel takes");
+    }
+    tensors.check_scratch(scratch)
 }
 
 /// Height, width and channels.
