@@ -44,14 +44,14 @@ impl Conv2d<'_> {
         for (x, pixel) in output.chunks_exact_mut(pixel_length.get()).enumerate() {
             let horizontal = self.window.taps(1, x, input.width)?;
             let seen = self.seen_by_one_tap(input, [vertical, horizontal])?;
-            let groups = pixel
-                .chunks_exact_mut(outputs)
-                .zip(channels.chunks_exact(outputs))
-                .zip(self.weights.chunks_exact(taps_of_group));
-            for (group, ((pixel, channels), weights)) in groups.enumerate() {
-                let blocks =
-                    pixel.chunks_mut(BLOCK).zip(channels.chunks(BLOCK)).zip(weights.chunks(taps_of_block));
-                for ((pixel, channels), weights) in blocks {
+            // Not zipped: zipping chunks divides by their lengths, which can panic as far as the linker sees.
+            let mut channels_of_groups = channels.chunks_exact(outputs);
+            let mut weights_of_groups = self.weights.chunks_exact(taps_of_group);
+            for (group, pixel) in pixel.chunks_exact_mut(outputs).enumerate() {
+                let mut weights_of_blocks = weights_of_groups.next()?.chunks(taps_of_block);
+                for (pixel, channels) in pixel.chunks_mut(BLOCK).zip(channels_of_groups.next()?.chunks(BLOCK))
+                {
+                    let weights = weights_of_blocks.next()?;
                     let mut rows = weights.chunks_exact(taps);
                     let first = rows.next()?;
                     // A block that is not full computes its first channel again rather than branch in the loop.

@@ -263,6 +263,10 @@ pub fn quantize(
             (best, scaled, places) = (other, all, Places::All);
         }
     }
+    if best.report.is_empty() {
+        progress(Stage::Errors, 1, 1);
+        return Ok(best);
+    }
     let trial = Trial::new(&sources, places, scaled, &best)?;
     let mut remedies = trial.remedies(options.effort.layers(best.report.len()), &|done, total| {
         progress(Stage::Search, done, total);
