@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ocelli::{Target, operator};
 use ocelli_format::{Header, seal};
-use ocelli_machine_tests::{PackedModel, import_int8, quantize_float, root};
+use ocelli_machine_tests::{PackedModel, fast_on, import_int8, quantize_float, root};
 use ocelli_machines::firmware::{Image, build};
 use ocelli_machines::qemu::{Runner, run_image};
 use ocelli_machines::{MACHINES, Machine, SMALL_MACHINES, elf, machine};
@@ -39,13 +39,16 @@ fn check(packed: &PackedModel, machine: &'static Machine) -> [u64; 2] {
     [contents.flash_bytes - packed.bytes().len() as u64, contents.ram_bytes]
 }
 
+/// Every operator with the portable kernels, and with those of the machine.
 #[test]
 fn images_do_not_panic_and_give_the_class() {
     let digits = quantize_float(&root().join("models/digits/mobilenet_v2_digits.onnx"));
     let digits = digits.unwrap_or_else(|error| panic!("{error}"));
     for machine in MACHINES {
-        let packed = digits.packed(Target::Portable).unwrap_or_else(|error| panic!("{error}"));
-        check(&with_all_operators(&packed), machine);
+        for target in [Target::Portable, fast_on(machine)] {
+            let packed = digits.packed(target).unwrap_or_else(|error| panic!("{error}"));
+            check(&with_all_operators(&packed), machine);
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
                 start += channels.get();
             }
         }
-        for (tap_y, x) in x.chunks_exact_mut(run).enumerate().take(kernel_rows) {
+        for (tap_y, x) in x.chunks_exact_mut(NonZero::new(run)?.get()).enumerate().take(kernel_rows) {
             C::widen(windows.runs(&pixels, sources, tap_y)?, x)?;
         }
         C::pointwise(&stream, x, group, at)?;

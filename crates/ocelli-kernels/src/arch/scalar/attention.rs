@@ -82,7 +82,7 @@ fn pack_keys<S: Scalar>(
     head: &Head,
     packed: &mut [[S::Value; 2]],
 ) -> Option<()> {
-    let mut pairs = packed.chunks_exact_mut(head.channels[1]);
+    let mut pairs = packed.chunks_exact_mut(head.channels[1].max(1));
     let mut first: Option<&[i8]> = None;
     let mut put = |first: &[i8], second: &[i8]| {
         for ((pair, &first), &second) in pairs.next()?.iter_mut().zip(first).zip(second) {
@@ -113,7 +113,7 @@ fn pack_values<S: Scalar>(
 ) -> Option<()> {
     let mut key = 0usize;
     patch.visit(map, head.sequence, head.value_channels, |value| {
-        for (block, packed) in value.chunks(BLOCK).zip(packed.chunks_exact_mut(keys)) {
+        for (block, packed) in value.chunks(BLOCK).zip(packed.chunks_exact_mut(keys.max(1))) {
             for (to, &from) in packed.get_mut(key)?.iter_mut().zip(block) {
                 *to = from.into();
             }
@@ -138,7 +138,7 @@ fn score<'s, S: Scalar>(
     });
     let start = totals.map(|total| total.wrapping_mul(zero_point).wrapping_neg());
     let mut largest = [i32::from(i16::MIN); 2];
-    for (keys, scores) in keys.chunks_exact(shape.dimension).zip(scores.as_chunks_mut::<2>().0) {
+    for (keys, scores) in keys.chunks_exact(shape.dimension.max(1)).zip(scores.as_chunks_mut::<2>().0) {
         *scores = [start; 2];
         S::products(queries, keys, scores);
         for score in scores {
@@ -183,7 +183,7 @@ fn average<S: Scalar>(
         saturate(scaled.wrapping_add(attention.output_bias).wrapping_shr(attention.output_shift))
     };
     let mut second = second.map(|second| second.chunks_mut(BLOCK));
-    for (first, values) in first.chunks_mut(BLOCK).zip(values.chunks_exact(weights.len())) {
+    for (first, values) in first.chunks_mut(BLOCK).zip(values.chunks_exact(weights.len().max(1))) {
         let mut sums = [[0; 2]; BLOCK];
         S::products(weights, values, &mut sums);
         for (output, [sum, _]) in first.iter_mut().zip(sums) {
