@@ -1,7 +1,7 @@
 //! Cortex-M55 and M85: the M-profile vector extension (Helium).
 //!
-//! The functions in assembly are few and general: sums of products along pixels ([`dot`]), depthwise windows ([`windows`]), and loops over
-//! bytes ([`bytes`]). Each has a safe wrapper that checks lengths, and a model in plain Rust that takes its place elsewhere; what calls them
+//! The functions in assembly are few and general: sums of products along pixels (`dot`), depthwise windows (`windows`), and loops over
+//! bytes (`bytes`). Each has a safe wrapper that checks lengths, and a model in plain Rust that takes its place elsewhere; what calls them
 //! is the same on all targets.
 
 #[cfg(ocelli_helium)]
