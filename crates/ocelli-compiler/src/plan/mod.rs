@@ -4,8 +4,8 @@
 //! from are there, so that most maps are rings of a few rows. Any other stage is one step that makes all its rows. What is read across an end
 //! of stages lies there whole.
 //!
-//! The planner knows the engine's order ([`schedule`]), and from it when each row is born and when it is read for the last time ([`lives`]). Two
-//! tensors may lie in the same bytes wherever their rows do not live at the same time ([`place`]): an output moves into the rows of its
+//! The planner knows the engine's order (`schedule`), and from it when each row is born and when it is read for the last time (`lives`). Two
+//! tensors may lie in the same bytes wherever their rows do not live at the same time (`place`): an output moves into the rows of its
 //! input as they become of no use.
 
 mod lives;
