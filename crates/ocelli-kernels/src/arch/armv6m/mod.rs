@@ -107,18 +107,18 @@ impl Core for Armv6m {
         output: &mut [i8],
         at: [usize; 4],
     ) -> Option<()> {
-        assembly::pointwise(stream, x, output, at)
+        pairs::assembly::pointwise(stream, x, output, at)
     }
 
     #[cfg(ocelli_armv6m)]
     #[inline]
     fn widen(sources: [&[i8]; 4], x: &mut [u32]) -> Option<()> {
-        assembly::widen(sources, x)
+        pairs::assembly::widen::<Self>(sources, x)
     }
 
     #[cfg(ocelli_armv6m)]
     #[inline]
     fn depthwise(work: &pairs::Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
-        assembly::depthwise(work, records, words, x)
+        pairs::assembly::depthwise::<Self>(work, records, words, x)
     }
 }

@@ -8,6 +8,8 @@
 //! The cores differ in how long a step of the unrolled inner loop is, in how the weight stream enters it, and in requantization: [`Core`].
 
 mod add;
+#[cfg(any(ocelli_armv6m, ocelli_armv7m))]
+pub(super) mod assembly;
 mod conv;
 mod depthwise;
 mod pixels;
