@@ -39,6 +39,12 @@ impl<'a> Map<'a> {
     /// Row `y`, `width * channels` values; `None` where it is not in memory.
     #[inline]
     pub fn row(&self, y: usize) -> Option<&'a [i8]> {
+        self.rows(y, 1)
+    }
+
+    /// Rows `y..y + count`, where they are in memory one after the other.
+    #[inline]
+    pub fn rows(&self, y: usize, count: usize) -> Option<&'a [i8]> {
         // Products that wrap (impossible sizes) fail at `get`, or give other values of the same data.
         let mut slot = y.checked_sub(self.base)?;
         if slot >= self.slots {
@@ -47,8 +53,12 @@ impl<'a> Map<'a> {
                 slot = slot.checked_rem(self.slots)?;
             }
         }
+        if slot.checked_add(count)? > self.slots {
+            return None;
+        }
         let length = self.width.wrapping_mul(self.channels);
         let start = slot.wrapping_mul(length);
+        let length = length.wrapping_mul(count);
         match self.data.get(start..).and_then(|rows| rows.get(..length)) {
             Some(row) => Some(row),
             None => {

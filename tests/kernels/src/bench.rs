@@ -162,11 +162,14 @@ impl Benchmark {
         let Workspace { inputs: [input, other, third], expected, scratch, exponentials: table, .. } =
             workspace;
         Some(match self.call {
-            Call::Conv(kernel, stride, side, [inputs, outputs]) => {
-                conv::<A, R>(&random, workspace, &square(kernel, stride, side, [inputs, outputs]), counter)?
-            }
+            Call::Conv(kernel, stride, side, [inputs, outputs]) => conv::<A, R, false>(
+                &random,
+                workspace,
+                &square(kernel, stride, side, [inputs, outputs]),
+                counter,
+            )?,
             Call::Depthwise(kernel, stride, side, channels) => {
-                depthwise::<A, R>(&random, workspace, &square(kernel, stride, side, [channels; 2]), counter)?
+                conv::<A, R, true>(&random, workspace, &square(kernel, stride, side, [channels; 2]), counter)?
             }
             Call::Separable(stride, side, [inputs, outputs]) => {
                 let depthwise = square([3, 3], stride, side, [inputs; 2]);
@@ -283,7 +286,8 @@ fn channels<'a, R: DrawRule>(
     channels
 }
 
-fn conv<A: Arch, R: DrawRule>(
+/// A convolution of one group, or a depthwise one.
+fn conv<A: Arch, R: DrawRule, const DEPTHWISE: bool>(
     random: &Random,
     workspace: &mut Workspace,
     shape: &ConvShape,
@@ -298,55 +302,45 @@ fn conv<A: Arch, R: DrawRule>(
         scratch,
         ..
     } = workspace;
-    let taps = shape.window.kernel.map(usize::from).iter().product::<usize>() * shape.input[2];
+    let seen = if DEPTHWISE { 1 } else { shape.input[2] };
+    let taps = shape.window.kernel.map(usize::from).iter().product::<usize>() * seen;
     let entries = channels::<R>(random, entries.as_mut_bytes(), shape.output[2], taps);
     let weights = weights.get(..taps * shape.output[2])?;
     let parameters = Parameters { rule: R::plain_rule(), channels: entries, weights };
     let output = expected.get_mut(..shape.output.iter().product())?;
     let operations = output.len() * taps;
-    let write = |packed: &mut [u32]| A::pack_conv(shape, &parameters, packed);
-    let packed = pack(packed, A::conv_words::<R>(shape), write).ok()?;
-    let instructions = match packed {
-        Some(packed) => {
-            let scratch = scratch.get_mut(..A::conv_scratch::<R>(shape))?;
-            let map = whole(shape, input);
-            instructions(counter, || A::conv(shape, &parameters.rule, packed, &map, 0, output, scratch))?
-        }
-        None => instructions(counter, || portable_conv(shape, &parameters, input, output))?,
+    let (words, scratch_bytes) = if DEPTHWISE {
+        (A::depthwise_words::<R>(shape), A::depthwise_scratch::<R>(shape))
+    } else {
+        (A::conv_words::<R>(shape), A::conv_scratch::<R>(shape))
     };
-    Some(Measurement { tflite: R::TFLITE, instructions, operations, form: Form::of(packed) })
-}
-
-fn depthwise<A: Arch, R: DrawRule>(
-    random: &Random,
-    workspace: &mut Workspace,
-    shape: &ConvShape,
-    counter: &impl Fn() -> u64,
-) -> Option<Measurement> {
-    let Workspace {
-        packed,
-        channels: [entries, _],
-        weights: [weights, _],
-        inputs: [input, ..],
-        expected,
-        scratch,
-        ..
-    } = workspace;
-    let taps = shape.window.kernel.map(usize::from).iter().product::<usize>();
-    let entries = channels::<R>(random, entries.as_mut_bytes(), shape.output[2], taps);
-    let weights = weights.get(..taps * shape.output[2])?;
-    let parameters = Parameters { rule: R::plain_rule(), channels: entries, weights };
-    let output = expected.get_mut(..shape.output.iter().product())?;
-    let operations = output.len() * taps;
-    let write = |packed: &mut [u32]| A::pack_depthwise(shape, &parameters, packed);
-    let packed = pack(packed, A::depthwise_words::<R>(shape), write).ok()?;
+    let write = |packed: &mut [u32]| {
+        if DEPTHWISE {
+            A::pack_depthwise(shape, &parameters, packed)
+        } else {
+            A::pack_conv(shape, &parameters, packed)
+        }
+    };
+    let packed = pack(packed, words, write).ok()?;
     let instructions = match packed {
         Some(packed) => {
-            let scratch = scratch.get_mut(..A::depthwise_scratch::<R>(shape))?;
-            let map = whole(shape, input);
-            instructions(counter, || A::depthwise(shape, &parameters.rule, packed, &map, 0, output, scratch))?
+            let scratch = scratch.get_mut(..scratch_bytes)?;
+            let (map, rule) = (whole(shape, input), &parameters.rule);
+            instructions(counter, || {
+                if DEPTHWISE {
+                    A::depthwise(shape, rule, packed, &map, 0, output, scratch)
+                } else {
+                    A::conv(shape, rule, packed, &map, 0, output, scratch)
+                }
+            })?
         }
-        None => instructions(counter, || portable_depthwise(shape, &parameters, input, output))?,
+        None => instructions(counter, || {
+            if DEPTHWISE {
+                portable_depthwise(shape, &parameters, input, output)
+            } else {
+                portable_conv(shape, &parameters, input, output)
+            }
+        })?,
     };
     Some(Measurement { tflite: R::TFLITE, instructions, operations, form: Form::of(packed) })
 }

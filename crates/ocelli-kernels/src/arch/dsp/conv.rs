@@ -146,13 +146,7 @@ fn one_row<'a>(shape: &ConvShape, input: &Map<'a>, y: usize, rows: usize) -> Opt
     if window.kernel != [1, 1] || window.stride != [1, 1] || window.padding != [0, 0] {
         return None;
     }
-    let first = input.row(y)?;
-    let length = first.len();
-    let slot = y.checked_sub(input.base)?.checked_rem(input.slots)?;
-    if slot + rows > input.slots {
-        return None;
-    }
-    input.data.get(slot * length..)?.get(..rows * length)
+    input.rows(y, rows)
 }
 
 /// Rows of the input that a row of windows sees; `None` above and below the map.

@@ -92,8 +92,10 @@ mod queries {
     ) -> Option<()> {
         let stride = patch[1].checked_mul(map.channels)?;
         let start = sequence[1].checked_mul(map.channels)?.checked_add(channel)?;
-        if patch == [1, 1] && map.slots >= map.height {
-            return visit((map.data.get(channel..)?, stride), map.height.checked_mul(map.width)?);
+        if patch == [1, 1]
+            && let Some(data) = map.rows(0, map.height)
+        {
+            return visit((data.get(channel..)?, stride), map.height.checked_mul(map.width)?);
         }
         let tokens = map.width.checked_div(patch[1])?;
         let mut y = sequence[0];
@@ -350,10 +352,11 @@ mod queries {
                 for head in 0..attention.heads {
                     heads.prepare(place, head, query.zero_point, &mut work)?;
                     let (from, to) = (head * dimension, head * value_dimension);
-                    if height == 1 && width == 1 && query.slots >= query.height {
-                        let start =
-                            first.checked_mul(query.width)?.checked_mul(query.channels)?.checked_add(from)?;
-                        let run = (query.data.get(start..)?, stride);
+                    if height == 1
+                        && width == 1
+                        && let Some(data) = query.rows(first, rows)
+                    {
+                        let run = (data.get(from..)?, stride);
                         let count = rows.checked_mul(query.width)?;
                         heads.attend(query, run, output.get_mut(to..)?, output_stride, count, &mut work)?;
                         continue;

@@ -201,18 +201,15 @@ impl Plan {
     ) -> Option<()> {
         let stride = self.stride[1].checked_mul(input.channels)?;
         let dense = input.channels.is_multiple_of(16);
-        let row_length = input.width.checked_mul(input.channels)?;
         let whole_rows = self.stride == [1, 1] && shape.output[1] == input.width;
-        let count = output.len().checked_div(self.dot.outputs)?;
-        let run = input.data.get(y.checked_mul(row_length)?..);
-        let run = run.and_then(|data| data.get(..count.checked_mul(stride)?));
+        let rows = output.len().checked_div(length)?;
         if dense
             && whole_rows
-            && input.slots >= input.height
             && work.outputs.is_empty()
-            && let Some(data) = run
+            && let Some(data) = input.rows(y, rows)
         {
-            // All rows are one run of pixels; not where the map is in parts.
+            // All rows are one run of pixels.
+            let count = rows.checked_mul(input.width)?;
             let pixels = Pixels { data, starts: [0; 3], stride, count };
             return self.dot.run(rule, packed, &pixels, output, self.dot.outputs);
         }

@@ -54,17 +54,8 @@ impl<'m> Rows<'m> {
     fn new(window: &Window, map: &'m Map<'m>, y: usize) -> Option<Self> {
         let vertical = window.taps(0, y, map.height)?;
         let last = vertical.end.checked_sub(vertical.first)?.checked_sub(1)?.checked_mul(vertical.step)?;
-        let slot = if vertical.start < map.slots {
-            vertical.start
-        } else {
-            vertical.start.checked_rem(map.slots)?
-        };
-        if slot.checked_add(last)? >= map.slots {
-            return None;
-        }
+        let data = map.rows(vertical.start, last.checked_add(1)?)?;
         let length = map.width.checked_mul(map.channels)?;
-        let data =
-            map.data.get(slot.checked_mul(length)?..)?.get(..last.checked_add(1)?.checked_mul(length)?)?;
         Some(Self { map, data, vertical, stride: length.checked_mul(vertical.step)? })
     }
 
