@@ -265,6 +265,15 @@ impl QuantizedGraph {
         scratch_shape(bytes).into_iter().product()
     }
 
+    /// Weights of all convolutions that are not packed.
+    pub fn weights(&self) -> usize {
+        let weights = |node: &QuantizedNode| match &node.operation {
+            Operation::Conv2d(conv) => conv.weights.len(),
+            _ => 0,
+        };
+        self.nodes.iter().map(weights).sum()
+    }
+
     /// Multiply-accumulate operations of a node: those of convolutions, attention and matrix products, and one an element of a product.
     pub fn macs(&self, node: &QuantizedNode) -> u64 {
         let output = self.tensor(node.output).shape;

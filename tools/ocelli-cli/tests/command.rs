@@ -115,6 +115,39 @@ fn an_int8_network_is_packed_as_it_is() {
 }
 
 #[test]
+fn inspect_says_which_kernels_a_packed_model_has_and_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.ocelli").display().to_string();
+    let packed = |network: &str, target: &str| {
+        let network = format!("tests/golden/tflite_ops/{network}.tflite");
+        printed(&["quantize", &network, "--target", target, "-o", &file]);
+        printed(&["inspect", &file])
+    };
+    assert_names(&packed("inverted_residual", "cortex-m4"), &["packed for dsp", "MACs"]);
+    for (network, reason) in [
+        ("conv_groups2", "portable: groups of channels"),
+        ("depthwise_multiplier2", "portable: several output channels an input channel"),
+        ("depthwise_dilation2", "portable: no kernel for its shape"),
+        ("edge_conv_tie", "portable: its numbers leave what the kernel computes exactly"),
+        ("fully_connected", "portable: TFLite rounds fully connected layers in another way"),
+    ] {
+        assert_names(&packed(network, "cortex-m4"), &[reason]);
+        assert!(!packed(network, "portable").contains(reason), "{network}");
+    }
+}
+
+#[test]
+fn inspect_tells_whether_channels_never_change() {
+    let int8 = "tests/golden/tflite_ops/inverted_residual.tflite";
+    assert_names(&printed(&["inspect", int8]), &["every channel can change and matters"]);
+    let lines = printed(&["inspect", int8, "--json"]);
+    let line: serde_json::Value =
+        serde_json::from_str(lines.lines().last().expect("a line")).expect("a JSON object");
+    assert_eq!((&line["fold"]["constant_channels"], &line["fold"]["macs"]), (&0.into(), &line["macs"]));
+    assert_names(&printed(&["inspect", NETWORK]), &["`ocelli quantize` finds them"]);
+}
+
+#[test]
 fn inspect_shows_every_problem_at_once() {
     let two = "tests/golden/bad/two_unsupported.onnx";
     let message = refused(&["inspect", two]);

@@ -10,8 +10,11 @@ use crate::pack::channels::ConvChannels;
 use crate::pack::{kernel_window, taps_first};
 use crate::quantized::{Operation, PackedConv2d, PackedKind, QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
-const NO_KERNEL: &str = "no kernel for its shape";
-const NOT_EXACT: &str = "its numbers leave what the kernel computes exactly";
+pub(super) const NO_KERNEL: &str = "no kernel for its shape";
+pub(super) const NOT_EXACT: &str = "its numbers leave what the kernel computes exactly";
+pub(super) const FULLY_CONNECTED: &str = "TFLite rounds fully connected layers in another way";
+pub(super) const SEVERAL_OUTPUTS: &str = "several output channels an input channel";
+pub(super) const GROUPS: &str = "groups of channels";
 
 /// A convolution of one group, or a depthwise one that makes one output channel of an input channel, as kernels take them.
 pub(super) struct Convolution<'g> {
@@ -40,13 +43,13 @@ impl<'g> Convolution<'g> {
         let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
         let depthwise = conv.is_depthwise(input.shape.channels);
         if conv.fully_connected {
-            return Err("TFLite rounds fully connected layers in another way");
+            return Err(FULLY_CONNECTED);
         }
         if depthwise && output.shape.channels != input.shape.channels {
-            return Err("several output channels an input channel");
+            return Err(SEVERAL_OUTPUTS);
         }
         if conv.groups > 1 && !depthwise {
-            return Err("groups of channels");
+            return Err(GROUPS);
         }
         // What does not fit is refused, with the reason, when the portable form is written.
         let channels = ConvChannels::of(graph, node, conv).map_err(|_| NOT_EXACT)?;

@@ -2,9 +2,10 @@
 //! depthwise convolutions become one layer with the 1x1 convolutions that follow. What it computes does not change, bit for bit.
 
 mod convolution;
+mod form;
 mod fuse;
 
-use ocelli_format::Target;
+use ocelli_format::{Model, Step, Target};
 use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
 use ocelli_kernels::arch::dsp::Dsp;
@@ -14,6 +15,7 @@ use ocelli_kernels::arch::{Arch, Portable};
 
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
 use convolution::Convolution;
+use form::of_step;
 
 /// Calls a function that is generic over [`Arch`] with the kernels of a target.
 macro_rules! with_kernels {
@@ -61,6 +63,11 @@ pub enum Form {
 /// The network for a target.
 pub fn lower(graph: &QuantizedGraph, target: Target) -> Lowered {
     with_kernels!(target, lowered(graph, target))
+}
+
+/// Which kernels run a step of a packed model.
+pub fn form(model: &Model<'_>, step: &Step<'_>) -> Form {
+    with_kernels!(model.target(), of_step(model, step))
 }
 
 /// Bytes that a target's attention works in.
