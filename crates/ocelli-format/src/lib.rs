@@ -7,6 +7,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod checksum;
 mod error;
 mod header;
 mod macs;

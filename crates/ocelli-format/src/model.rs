@@ -1,26 +1,19 @@
 //! A view of a packed model.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use zerocopy::FromBytes;
 
+use crate::checksum::checksum;
 use crate::header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 use crate::{ModelError, Steps, TensorInfo, operator};
-
-static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// A packed model that was checked when it was opened: copying it copies a few references.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'m> {
+    bytes: &'m [u8],
     header: &'m Header,
-    target: Target,
-    numerics: Numerics,
-    feed: Feed,
     tensors: &'m [TensorInfo],
     steps: &'m [u8],
     weights: &'m [u8],
-    text: &'m str,
-    preprocessing: &'m [u8],
-    self_test: &'m [u8],
 }
 
 impl<'m> Model<'m> {
@@ -49,18 +42,19 @@ impl<'m> Model<'m> {
         let bad = |field| ModelError::Header { field };
         let section = |span: Span, field| section(bytes, span).ok_or(bad(field));
         let model = Self {
+            bytes,
             header,
-            target: Target::from_code(header.target).ok_or(bad("target"))?,
-            numerics: Numerics::from_code(header.numerics).ok_or(bad("numerics"))?,
-            feed: Feed::from_code(header.feed).ok_or(bad("feed"))?,
             tensors: <[TensorInfo]>::ref_from_bytes(section(header.tensors, "tensors")?)
                 .map_err(|_| bad("tensors"))?,
             steps: section(header.steps, "steps")?,
             weights: section(header.weights, "weights")?,
-            text: core::str::from_utf8(section(header.text, "text")?).map_err(|_| bad("text"))?,
-            preprocessing: section(header.preprocessing, "preprocessing")?,
-            self_test: section(header.self_test, "self_test")?,
         };
+        Target::from_code(header.target).ok_or(bad("target"))?;
+        Numerics::from_code(header.numerics).ok_or(bad("numerics"))?;
+        Feed::from_code(header.feed).ok_or(bad("feed"))?;
+        section(header.text, "text")?;
+        section(header.preprocessing, "preprocessing")?;
+        section(header.self_test, "self_test")?;
         if model.header.arena_bytes > i32::MAX as u32 {
             return Err(bad("arena_bytes"));
         }
@@ -69,10 +63,10 @@ impl<'m> Model<'m> {
         }
         model.check_tensors()?;
         model.check_steps()?;
-        if !model.preprocessing.is_empty() && model.preprocessing().is_none() {
+        if header.preprocessing.length != 0 && model.preprocessing().is_none() {
             return Err(bad("preprocessing"));
         }
-        if !model.self_test.is_empty() && model.self_test().is_none() {
+        if header.self_test.length != 0 && model.self_test().is_none() {
             return Err(bad("self_test"));
         }
         Ok(model)
@@ -98,7 +92,7 @@ impl<'m> Model<'m> {
                 return Err(ModelError::Header { field });
             }
         }
-        if self.feed == Feed::Frame && !self.input().is_whole() {
+        if self.feed() == Feed::Frame && !self.input().is_whole() {
             return Err(ModelError::Header { field: "input" });
         }
         if !self.output().is_whole() {
@@ -148,7 +142,7 @@ impl<'m> Model<'m> {
 
     /// How the input arrives.
     pub fn feed(&self) -> Feed {
-        self.feed
+        Feed::from_code(self.header.feed).unwrap_or_default()
     }
 
     /// Bytes of weights, tables and per-channel parameters.
@@ -163,17 +157,17 @@ impl<'m> Model<'m> {
 
     /// The [operators](crate::operator) in use, a bit each, and the target's [bit](Target::bit).
     pub fn operators(&self) -> u64 {
-        self.header.operators & operator::OPERATORS | self.target.bit()
+        self.header.operators & operator::OPERATORS | self.target().bit()
     }
 
     /// Whose kernels run it.
     pub fn target(&self) -> Target {
-        self.target
+        Target::from_code(self.header.target).unwrap_or(Target::Portable)
     }
 
     /// The rule by which accumulators become int8.
     pub fn numerics(&self) -> Numerics {
-        self.numerics
+        Numerics::from_code(self.header.numerics).unwrap_or(Numerics::Q32)
     }
 
     /// The tensor of an index.
@@ -211,17 +205,17 @@ impl<'m> Model<'m> {
 
     /// The network's name.
     pub fn name(&self) -> &'m str {
-        lines(self.text).next().unwrap_or("")
+        lines(self.section(self.header.text)).next().unwrap_or("")
     }
 
     /// Names of the classes, in the order of the output's channels; may be none.
     pub fn labels(&self) -> impl Iterator<Item = &'m str> + use<'m> {
-        lines(self.text).skip(1)
+        lines(self.section(self.header.text)).skip(1)
     }
 
     /// How a picture's bytes become the input's; `None` where the input is no picture.
     pub fn preprocessing(&self) -> Option<Preprocessing<'m>> {
-        let (&[color, ..], tables) = self.preprocessing.split_at_checked(4)? else {
+        let (&[color, ..], tables) = self.section(self.header.preprocessing).split_at_checked(4)? else {
             return None;
         };
         let tables = <[[i8; 256]]>::ref_from_bytes(tables).ok()?;
@@ -231,9 +225,14 @@ impl<'m> Model<'m> {
 
     /// What the model must answer to known input; `None` where the file holds no such vector.
     pub fn self_test(&self) -> Option<SelfTest<'m>> {
-        let (seed, output) = u32::read_from_prefix(self.self_test).ok()?;
+        let (seed, output) = u32::read_from_prefix(self.section(self.header.self_test)).ok()?;
         let output = <[i8]>::ref_from_bytes(output).ok()?;
         (output.len() == self.output().len()).then_some(SelfTest { seed, output })
+    }
+
+    /// A section that was found when the model was opened.
+    fn section(&self, span: Span) -> &'m [u8] {
+        section(self.bytes, span).unwrap_or_default()
     }
 }
 
@@ -249,19 +248,10 @@ static NO_TENSOR: TensorInfo = TensorInfo {
     scale: 1.0,
 };
 
-/// The lines of a text: like `str::lines`, which can panic as far as the linker sees, but a last empty line counts.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        match text.bytes().position(|byte| byte == b'\n') {
-            Some(end) => {
-                rest = text.get(end.checked_add(1)?..);
-                text.get(..end)
-            }
-            None => rest.take(),
-        }
-    })
+/// The lines of a text; a last empty line counts, and one that is not UTF-8 is empty.
+fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
+    // An empty text is one empty line, and `split` on slices panics nowhere.
+    text.split(|&byte| byte == b'\n').map(|line| core::str::from_utf8(line).unwrap_or_default())
 }
 
 fn section(bytes: &[u8], span: Span) -> Option<&[u8]> {
@@ -270,14 +260,6 @@ fn section(bytes: &[u8], span: Span) -> Option<&[u8]> {
         return None;
     }
     bytes.get(start..start.checked_add(span.length as usize)?)
-}
-
-/// The checksum of a file: CRC-32 of all bytes but the four of the checksum itself.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    let mut digest = CHECKSUM.digest();
-    digest.update(bytes.get(..Header::CHECKSUM.start).unwrap_or_default());
-    digest.update(bytes.get(Header::CHECKSUM.end..).unwrap_or_default());
-    digest.finalize()
 }
 
 /// From a picture's bytes to the input's.

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::checksum::checksum;
 use crate::header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
-use crate::model::checksum;
 use crate::step::StepHeader;
 use crate::{Operator, TensorInfo};
 

@@ -164,7 +164,6 @@ fn fields_without_a_meaning_are_refused_by_name() {
     for (field, at) in [SPANS[0], SPANS[4], SPANS[5]] {
         assert_eq!(refusal(at + 4, &(word(at + 4) - 1).to_le_bytes()), header(field));
     }
-    assert_eq!(refusal(word(SPANS[3].1) as usize, &[0xff]), header("text"), "not UTF-8");
     assert_eq!(refusal(word(SPANS[4].1) as usize, &[2]), header("preprocessing"), "neither RGB nor BGR");
     for (field, at) in [("input", INPUT), ("output", OUTPUT)] {
         assert_eq!(refusal(at, &u16::MAX.to_le_bytes()), header(field), "no such tensor");
@@ -172,6 +171,19 @@ fn fields_without_a_meaning_are_refused_by_name() {
             .find(|&index| GOLDEN[(word(SPANS[0].1) + 20 * index) as usize + 12] == 1);
         assert_eq!(refusal(at, &(constant.unwrap() as u16).to_le_bytes()), header(field), "a constant");
     }
+}
+
+/// A line that is no text is an empty one, and the others are what they are.
+#[test]
+fn lines_that_are_not_utf8_are_empty() {
+    let mut file = GOLDEN.to_vec();
+    file[word(SPANS[3].1) as usize] = 0xff;
+    seal(&mut file);
+    open(&file, |model| {
+        let model = model.unwrap();
+        assert_eq!(model.name(), "");
+        open(GOLDEN, |golden| assert!(golden.unwrap().labels().eq(model.labels())));
+    });
 }
 
 /// A file of another version is refused by its number, whatever else it holds: this one is whole, as version 1 was.

@@ -4,6 +4,8 @@ use core::fmt;
 
 use ocelli_format::{Operator, Target};
 
+use crate::Problem;
+
 /// Why [`Engine::new`](crate::Engine::new) refused a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,7 +34,7 @@ pub enum EngineError {
         /// Its index.
         step: usize,
         /// What does not fit.
-        problem: &'static str,
+        problem: Problem,
     },
 }
 

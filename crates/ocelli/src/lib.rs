@@ -32,6 +32,7 @@ mod error;
 mod memory;
 mod output;
 mod pixels;
+mod problem;
 mod stage;
 mod steps;
 
@@ -43,4 +44,5 @@ pub use ocelli_format::{
 };
 pub use output::{Class, Output};
 pub use pixels::PixelFormat;
+pub use problem::Problem;
 pub use steps::rows_at_once;

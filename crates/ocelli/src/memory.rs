@@ -6,6 +6,8 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::Map;
 use zerocopy::FromBytes;
 
+use crate::Problem;
+
 /// What a step writes, and what its inputs are read from.
 pub(crate) struct Operands<'m, 'a> {
     /// The rows of the output to make.
@@ -25,28 +27,20 @@ pub(crate) struct Inputs<'m, 'a> {
 }
 
 impl<'m, 'a> Operands<'m, 'a> {
-    /// Splits the arena around rows of a step's output, which must lie together.
+    /// Splits the arena around rows of a step's output, which must lie together, and its scratch, if it has some, which does not overlap them.
+    #[inline(never)]
     pub fn split(
         model: &Model<'m>,
         arena: &'a mut [i8],
         output: &TensorInfo,
         rows: &Range<usize>,
+        scratch: Option<&TensorInfo>,
     ) -> Option<Self> {
-        let range = place(output, rows)?;
-        let (before, output, after) = split(arena, &range)?;
-        let inputs = Inputs { parts: [(0, before), (range.end, after), (0, &[])], weights: model.weights() };
-        Some(Self { output, scratch: &mut [], inputs })
-    }
-
-    /// Splits the arena around rows of a step's output and its scratch, which do not overlap.
-    pub fn split_with_scratch(
-        model: &Model<'m>,
-        arena: &'a mut [i8],
-        output: &TensorInfo,
-        rows: &Range<usize>,
-        scratch: &TensorInfo,
-    ) -> Option<Self> {
-        let (output, scratch) = (place(output, rows)?, scratch.range()?);
+        let output = place(output, rows)?;
+        let scratch = match scratch {
+            Some(scratch) => scratch.range()?,
+            None => 0..0,
+        };
         let output_first = output.start < scratch.start;
         let (first, second) = if output_first { (output, scratch) } else { (scratch, output) };
         let second_in_rest = second.start.checked_sub(first.end)?..second.end.checked_sub(first.end)?;
@@ -146,17 +140,13 @@ fn split<'a>(memory: &'a mut [i8], range: &Range<usize>) -> Option<(&'a [i8], &'
 }
 
 /// The input of a step.
-pub(crate) fn input<'m>(
-    model: &Model<'m>,
-    step: &Step<'m>,
-    index: usize,
-) -> Result<&'m TensorInfo, &'static str> {
-    step.inputs.get(index).and_then(|&tensor| model.tensor(tensor)).ok_or("an input is missing")
+pub(crate) fn input<'m>(model: &Model<'m>, step: &Step<'m>, index: usize) -> Result<&'m TensorInfo, Problem> {
+    step.inputs.get(index).and_then(|&tensor| model.tensor(tensor)).ok_or(Problem::InputMissing)
 }
 
 /// The output of a step.
-pub(crate) fn output<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<&'m TensorInfo, &'static str> {
-    model.tensor(step.output).ok_or("the output is missing")
+pub(crate) fn output<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<&'m TensorInfo, Problem> {
+    model.tensor(step.output).ok_or(Problem::OutputMissing)
 }
 
 /// Whether two tensors share bytes of the arena.
@@ -171,11 +161,7 @@ pub(crate) fn overlap(a: &TensorInfo, b: &TensorInfo) -> bool {
 }
 
 /// `length` values of type `T` at an offset of the weights.
-pub(crate) fn parameters<'m, T>(
-    model: &Model<'m>,
-    offset: u32,
-    length: usize,
-) -> Result<&'m [T], &'static str>
+pub(crate) fn parameters<'m, T>(model: &Model<'m>, offset: u32, length: usize) -> Result<&'m [T], Problem>
 where
     T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable,
 {
@@ -184,5 +170,5 @@ where
         .get(offset as usize..)
         .and_then(|bytes| <[T]>::ref_from_prefix_with_elems(bytes, length).ok())
         .map(|(values, _)| values)
-        .ok_or("parameters lie outside the weights")
+        .ok_or(Problem::ParametersOutside)
 }

@@ -8,20 +8,29 @@ use ocelli_format::{Model, TensorInfo};
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     pub(crate) values: &'a [i8],
-    pub(crate) model: Model<'a>,
+    pub(crate) model: &'a Model<'a>,
 }
 
-/// A class and its score.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A class and its value.
+#[derive(Clone, Copy, Debug)]
 pub struct Class<'a> {
     /// Position among the output's values.
     pub index: usize,
-    /// The model's name for it, if it has one.
-    pub label: Option<&'a str>,
     /// The int8 value.
     pub value: i8,
-    /// The real value that it stands for: a probability after a softmax, else a logit.
-    pub score: f32,
+    model: &'a Model<'a>,
+}
+
+impl<'a> Class<'a> {
+    /// The model's name for it, if it has one.
+    pub fn label(&self) -> Option<&'a str> {
+        self.model.labels().nth(self.index)
+    }
+
+    /// The real value that its value stands for: a probability after a softmax, else a logit.
+    pub fn score(&self) -> f32 {
+        self.model.output().dequantize(self.value)
+    }
 }
 
 impl<'a> Output<'a> {
@@ -45,9 +54,8 @@ impl<'a> Output<'a> {
                 }
                 best.pop();
             }
-            let score = self.info().dequantize(value);
             // There is room: a full list was shortened above, and an empty one of capacity 0 never gets here.
-            let _ = best.push(Class { index, label: None, value, score });
+            let _ = best.push(Class { index, value, model: self.model });
             let mut end = best.len();
             while let Some([before, after]) = end.checked_sub(2).and_then(|start| best.get_mut(start..end)) {
                 if before.value >= after.value {
@@ -56,9 +64,6 @@ impl<'a> Output<'a> {
                 core::mem::swap(before, after);
                 end -= 1;
             }
-        }
-        for class in &mut best {
-            class.label = self.model.labels().nth(class.index);
         }
         best
     }

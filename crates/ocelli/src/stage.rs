@@ -31,7 +31,7 @@ impl Counters<'_> {
 
 /// What a model runs on.
 pub(crate) struct Machine<'m, 's> {
-    pub model: Model<'m>,
+    pub model: &'s Model<'m>,
     pub maps: &'s mut [i8],
     pub counters: Counters<'s>,
 }
@@ -87,6 +87,7 @@ impl<'m> Stage<'m> {
     }
 
     /// Makes all rows that can be made. `started` says that nothing was ready but what the rows make so that are new since the last call.
+    #[inline(never)]
     pub fn advance<const OPERATORS: u64>(
         &self,
         machine: &mut Machine<'m, '_>,
@@ -147,15 +148,16 @@ impl<'m> Machine<'m, '_> {
         if end == made {
             return Some(Progress::Waits);
         }
-        perform::<OPERATORS>(&self.model, step, Action::Rows(self.maps, made..end)).ok()?;
-        match place(output, &(made..end)) {
-            Some(together) => show(made..end, self.maps.get(together)?),
-            None => {
-                for row in made..end {
-                    let rows = row..row.wrapping_add(1);
-                    show(rows.clone(), self.maps.get(place(output, &rows)?)?);
-                }
-            }
+        let mut done = made;
+        while done < end {
+            // As many as lie together: a ring may start anew between them.
+            let slots = usize::from(output.slots);
+            let slot = if done < slots { done } else { done.checked_rem(slots)? };
+            let rows = done..done.wrapping_add(slots.wrapping_sub(slot)).min(end);
+            done = rows.end;
+            perform::<OPERATORS>(self.model, step, Action::Rows(self.maps, rows.clone())).ok()?;
+            let together = place(output, &rows)?;
+            show(rows, self.maps.get(together)?);
         }
         self.counters.set(output, end);
         Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })

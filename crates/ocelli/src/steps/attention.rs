@@ -11,35 +11,35 @@ use ocelli_kernels::arch::Arch;
 use ocelli_kernels::attention::{Attention, Bias};
 use ocelli_kernels::separable::SeparableAttention;
 
+use super::Bound;
 use super::scratch::WithScratch;
-use super::{Bound, PARAMETERS};
+use crate::Problem;
 use crate::memory::{Operands, parameters};
 
 /// Weights of a row add up to less than this, so that their sums of values fit 32 bits.
 const LARGEST_TOTAL: u64 = 1 << 24;
 
 /// Sequences of a map: their number and their length.
-fn sequences(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<[usize; 2], &'static str> {
+fn sequences(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<[usize; 2], Problem> {
     let divides = |size: u16, part: u16| size.checked_rem(part) == Some(0);
     if !divides(tensor.height, rows) || !divides(tensor.width, columns) {
-        return Err("its patches do not divide the map");
+        return Err(Problem::Patches);
     }
-    let product =
-        |a: u16, b: u16| usize::from(a).checked_mul(usize::from(b)).ok_or("its sequences are too long");
+    let product = |a: u16, b: u16| usize::from(a).checked_mul(usize::from(b)).ok_or(Problem::Sequences);
     let down = tensor.height.checked_div(rows).unwrap_or_default();
     let across = tensor.width.checked_div(columns).unwrap_or_default();
     Ok([product(rows, columns)?, product(down, across)?])
 }
 
 /// The weights of `tokens` tokens, of which none is larger than the first entry of the table, must not add up to too much.
-fn check_weights(exponentials: &[u16], tokens: usize) -> Result<(), &'static str> {
+fn check_weights(exponentials: &[u16], tokens: usize) -> Result<(), Problem> {
     let largest = exponentials.first().copied().unwrap_or_default();
     if largest == 0 {
-        return Err("exp(0) is 0 in its table");
+        return Err(Problem::ExponentialZero);
     }
     match u64::from(largest).checked_mul(tokens as u64) {
         Some(total) if total < LARGEST_TOTAL => Ok(()),
-        _ => Err("its sequences are too long for its table"),
+        _ => Err(Problem::SequencesTable),
     }
 }
 
@@ -54,30 +54,30 @@ pub(crate) struct AttentionQ32<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &AttentionQ32Record = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &AttentionQ32Record = step.record().ok_or(Problem::Parameters)?;
         let tensors = WithScratch::bind(model, step)?;
         let ([query, key, value], output) = (tensors.inputs, tensors.output);
         if query.channels != key.channels || [key.height, key.width] != [value.height, value.width] {
-            return Err("query, key and value do not fit together");
+            return Err(Problem::AttentionInputs);
         }
         if [output.height, output.width, output.channels] != [query.height, query.width, value.channels] {
-            return Err("the output has not the query's size and the value's channels");
+            return Err(Problem::AttentionOutput);
         }
         let divided = |channels: u16| channels.checked_rem(record.heads) == Some(0);
         if !divided(query.channels) || !divided(value.channels) {
-            return Err("its heads do not divide its channels");
+            return Err(Problem::AttentionHeads);
         }
         let [query_sequences, query_tokens] = sequences(query, record.patch)?;
         let [key_sequences, key_tokens] = sequences(key, record.key_patch)?;
         if query_sequences != key_sequences {
-            return Err("query and key have different numbers of sequences");
+            return Err(Problem::AttentionSequences);
         }
         let exponentials: &[u16; 1024] =
-            parameters(model, record.exponentials, 1)?.first().ok_or(PARAMETERS)?;
+            parameters(model, record.exponentials, 1)?.first().ok_or(Problem::Parameters)?;
         check_weights(exponentials, key_tokens)?;
         if exponentials.last() != Some(&0) {
-            return Err("the last entry of its table is not 0");
+            return Err(Problem::ExponentialLast);
         }
         let [key_dimension, value_dimension] = [key, value]
             .map(|tensor| usize::from(tensor.channels.checked_div(record.heads).unwrap_or_default()));
@@ -102,7 +102,7 @@ impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let WithScratch { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
         let Operands { output, scratch, inputs } =
-            Operands::split_with_scratch(model, arena, tensor, &range, scratch)?;
+            Operands::split(model, arena, tensor, &range, Some(scratch))?;
         let maps = [&inputs.map(query, range.start)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
         A::attention(&self.kernel, maps, range.start, output, scratch)
     }
@@ -113,7 +113,7 @@ fn bias<'m>(
     model: &Model<'m>,
     record: &AttentionQ32Record,
     [query_tokens, key_tokens]: [usize; 2],
-) -> Result<Option<Bias<'m>>, &'static str> {
+) -> Result<Option<Bias<'m>>, Problem> {
     if record.flags & AttentionQ32Record::BIAS == 0 {
         return Ok(None);
     }
@@ -122,7 +122,7 @@ fn bias<'m>(
         .zip(last(query_tokens, record.bias_query_stride))
         .and_then(|(heads, queries)| heads.checked_add(queries)?.checked_add(key_tokens as u64))
         .and_then(|length| usize::try_from(length).ok())
-        .ok_or("its bias is too long")?;
+        .ok_or(Problem::AttentionBias)?;
     Ok(Some(Bias {
         values: parameters(model, record.bias, length)?,
         head_stride: record.bias_head_stride as usize,
@@ -136,19 +136,19 @@ pub(crate) struct SeparableAttentionQ32<'m> {
 }
 
 impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &SeparableAttentionQ32Record = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &SeparableAttentionQ32Record = step.record().ok_or(Problem::Parameters)?;
         let tensors = WithScratch::bind(model, step)?;
         let ([scores, key, value], output) = (tensors.inputs, tensors.output);
         if [scores.height, scores.width, scores.channels] != [key.height, key.width, 1] {
-            return Err("its scores are not one a pixel of the key");
+            return Err(Problem::AttentionScores);
         }
         if !same_shape(key, value) || !same_shape(value, output) {
-            return Err("key, value and output have different shapes");
+            return Err(Problem::AttentionShapes);
         }
         let [_, tokens] = sequences(key, record.patch)?;
         let exponentials: &[u16; 256] =
-            parameters(model, record.exponentials, 1)?.first().ok_or(PARAMETERS)?;
+            parameters(model, record.exponentials, 1)?.first().ok_or(Problem::Parameters)?;
         check_weights(exponentials, tokens)?;
         tensors.check_scratch(separable_attention_scratch_bytes(tokens, usize::from(key.channels)))?;
         let patch = record.patch.map(usize::from);
@@ -161,7 +161,7 @@ impl<'m> Bound<'m> for SeparableAttentionQ32<'m> {
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let WithScratch { inputs: [scores, key, value], scratch, output } = self.tensors;
         let Operands { output, scratch, inputs } =
-            Operands::split_with_scratch(model, arena, output, &range, scratch)?;
+            Operands::split(model, arena, output, &range, Some(scratch))?;
         let maps = [&inputs.map(scores, 0)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
         self.kernel.apply(maps, output, scratch)
     }

@@ -11,7 +11,8 @@ use ocelli_kernels::depthwise::DepthwiseConv2d;
 
 use ocelli_kernels::Window;
 
-use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
+use super::{Bound, Rule, check_window, first_row, one_to_one, rows};
+use crate::Problem;
 use crate::memory::parameters;
 
 /// A convolution with any groups.
@@ -41,9 +42,9 @@ struct Common<'m, R: Rule> {
 }
 
 impl<'m, R: Rule> Common<'m, R> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<(Self, &'m ConvRecord), &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<(Self, &'m ConvRecord), Problem> {
         let [input, output] = one_to_one(model, step)?;
-        let record: &ConvRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &ConvRecord = step.record().ok_or(Problem::Parameters)?;
         check_window(&record.window, output)?;
         let rule = R::new(output, record.min, record.max);
         let channels = parameters(model, record.channels, usize::from(output.channels))?;
@@ -52,18 +53,18 @@ impl<'m, R: Rule> Common<'m, R> {
 }
 
 impl<'m, R: Rule> Bound<'m> for Conv<'m, R> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let (common, record) = Common::bind(model, step)?;
         let groups = usize::from(record.groups);
         let (inputs, outputs) = (usize::from(common.input.channels), usize::from(common.output.channels));
         if groups == 0 || inputs.checked_rem(groups) != Some(0) || outputs.checked_rem(groups) != Some(0) {
-            return Err("its groups do not divide its channels");
+            return Err(Problem::Groups);
         }
         let [height, width] = record.window.kernel.map(usize::from);
         let length = [height, width, inputs.checked_div(groups).unwrap_or(0), outputs]
             .into_iter()
             .try_fold(1usize, usize::checked_mul)
-            .ok_or("it has too many weights")?;
+            .ok_or(Problem::TooManyWeights)?;
         let weights = parameters(model, record.weights, length)?;
         Ok(Self { kernel: Conv2d { window: record.window, groups, weights }, common })
     }
@@ -78,24 +79,24 @@ impl<'m, R: Rule> Bound<'m> for Conv<'m, R> {
 }
 
 impl<'m> Bound<'m> for FullyConnected<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let (common, record) = Common::<TfLiteFullyConnected>::bind(model, step)?;
         let Window { kernel, stride, dilation, padding } = record.window;
         if (record.groups, stride, dilation, padding) != (1, [1; 2], [1; 2], [0; 2]) {
-            return Err("a fully connected layer has no groups, stride, dilation or padding");
+            return Err(Problem::DenseWindow);
         }
         let (input, output) = (common.input, common.output);
         let axes = [(input.height, output.height), (input.width, output.width)];
         for ((size, outputs), kernel) in axes.into_iter().zip(kernel) {
             if u32::from(outputs) + u32::from(kernel) > u32::from(size) + 1 {
-                return Err("a fully connected layer sees more than its input");
+                return Err(Problem::DenseBeyond);
             }
         }
         let [height, width] = kernel.map(usize::from);
         let length = [height, width, usize::from(input.channels), usize::from(output.channels)]
             .into_iter()
             .try_fold(1usize, usize::checked_mul)
-            .ok_or("it has too many weights")?;
+            .ok_or(Problem::TooManyWeights)?;
         Ok(Self { kernel: Dense { kernel, weights: parameters(model, record.weights, length)? }, common })
     }
 
@@ -109,16 +110,16 @@ impl<'m> Bound<'m> for FullyConnected<'m> {
 }
 
 impl<'m, R: Rule> Bound<'m> for Depthwise<'m, R> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let (common, record) = Common::bind(model, step)?;
         let outputs = usize::from(common.output.channels);
         let channel_multiplier = usize::from(record.groups);
         if usize::from(common.input.channels).checked_mul(channel_multiplier) != Some(outputs) {
-            return Err("its output channels are no multiple of its input channels");
+            return Err(Problem::ChannelMultiplier);
         }
         let [height, width] = record.window.kernel.map(usize::from);
         let length = height.checked_mul(width).and_then(|taps| taps.checked_mul(outputs));
-        let weights = parameters(model, record.weights, length.ok_or("it has too many weights")?)?;
+        let weights = parameters(model, record.weights, length.ok_or(Problem::TooManyWeights)?)?;
         Ok(Self { kernel: DepthwiseConv2d { window: record.window, channel_multiplier, weights }, common })
     }
 

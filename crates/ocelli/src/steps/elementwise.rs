@@ -11,7 +11,8 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::arch::Arch;
 use ocelli_kernels::{Q32, Q32Channel, TfLite, TfLiteChannel, elementwise};
 
-use super::{Bound, PARAMETERS, Rule, in_place};
+use super::{Bound, Rule, in_place};
+use crate::Problem;
 use crate::memory::{Operands, parameters};
 
 /// The operands of an operation of two tensors.
@@ -21,13 +22,11 @@ struct Pair<'m> {
 }
 
 impl<'m> Pair<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let (inputs, output) = in_place::<2>(model, step)?;
         let second = inputs[1].len();
         if second != output.len() && second != usize::from(output.channels) && second != 1 {
-            return Err(
-                "the second input has neither the output's size, nor a value a channel, nor one value",
-            );
+            return Err(Problem::SecondInput);
         }
         Ok(Self { inputs, output })
     }
@@ -45,7 +44,7 @@ impl<'m> Pair<'m> {
         apply: impl Fn(&mut [i8], &[i8]) -> Option<()>,
     ) -> Option<()> {
         let [input, other] = self.inputs;
-        let mut operands = Operands::split(model, arena, self.output, &range)?;
+        let mut operands = Operands::split(model, arena, self.output, &range, None)?;
         bring(&mut operands, [input, self.output], &range)?;
         let all = range.len() == usize::from(self.output.height);
         if other.len() != self.output.len() || (all && other.is_whole()) {
@@ -107,7 +106,7 @@ pub(super) fn update(
     range: Range<usize>,
     apply: impl Fn(&mut [i8]) -> Option<()>,
 ) -> Option<()> {
-    let mut operands = Operands::split(model, arena, tensors[1], &range)?;
+    let mut operands = Operands::split(model, arena, tensors[1], &range, None)?;
     bring(&mut operands, tensors, &range)?;
     apply(operands.output)
 }
@@ -121,8 +120,8 @@ pub(crate) struct AddQ32<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for AddQ32<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &AddQ32Record = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &AddQ32Record = step.record().ok_or(Problem::Parameters)?;
         let &AddQ32Record { multipliers, bias, shift } = record;
         Ok(Self {
             arch: PhantomData,
@@ -145,9 +144,9 @@ pub(crate) struct AddTfLite<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for AddTfLite<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let pair = Pair::bind(model, step)?;
-        let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(PARAMETERS)?;
+        let &AddTfLiteRecord { operands, output, min, max, .. } = step.record().ok_or(Problem::Parameters)?;
         let rule = TfLite::new(pair.output, min, max);
         let kernel = elementwise::AddTfLite { zero_points: pair.zero_points(), operands, output, rule };
         Ok(Self { arch: PhantomData, pair, kernel })
@@ -167,8 +166,8 @@ pub(crate) struct MulQ32<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for MulQ32<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &MulQ32Record = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &MulQ32Record = step.record().ok_or(Problem::Parameters)?;
         Ok(Self { arch: PhantomData, pair: Pair::bind(model, step)?, channel: &record.channel })
     }
 
@@ -188,11 +187,11 @@ pub(crate) struct MulTfLite<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for MulTfLite<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         Ok(Self {
             arch: PhantomData,
             pair: Pair::bind(model, step)?,
-            record: step.record().ok_or(PARAMETERS)?,
+            record: step.record().ok_or(Problem::Parameters)?,
         })
     }
 
@@ -215,9 +214,9 @@ macro_rules! prelu {
         impl<'m> Bound<'m> for $name<'m> {
             const IN_PLACE: bool = true;
 
-            fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+            fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
                 let ([input], output) = in_place::<1>(model, step)?;
-                let record: &'m $record = step.record().ok_or(PARAMETERS)?;
+                let record: &'m $record = step.record().ok_or(Problem::Parameters)?;
                 let [positive, negative] = &record.halves;
                 let kernel = elementwise::PRelu {
                     zero_point: i32::from(input.zero_point),
@@ -249,10 +248,10 @@ pub(crate) struct Table<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for Table<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
-        let table = parameters(model, record.table, 1)?.first().ok_or(PARAMETERS)?;
+        let record: &TableRecord = step.record().ok_or(Problem::Parameters)?;
+        let table = parameters(model, record.table, 1)?.first().ok_or(Problem::Parameters)?;
         Ok(Self { arch: PhantomData, tensors: [input, output], table })
     }
 
@@ -273,9 +272,9 @@ pub(crate) struct ChannelTables<'m> {
 impl<'m> Bound<'m> for ChannelTables<'m> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &ChannelTablesRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &ChannelTablesRecord = step.record().ok_or(Problem::Parameters)?;
         let channels: &[u8] = parameters(model, record.channels, usize::from(output.channels))?;
         let count = channels.iter().max().map_or(0, |&last| usize::from(last) + 1);
         let tables = parameters(model, record.tables, count)?;

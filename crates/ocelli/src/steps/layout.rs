@@ -6,7 +6,8 @@ use ocelli_format::operator::{ConcatRecord, PadRecord, SliceRecord, TransposeRec
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::layout;
 
-use super::{Bound, PARAMETERS, one_to_one, rows};
+use super::{Bound, one_to_one, rows};
+use crate::Problem;
 use crate::memory::{self, Operands};
 
 pub(crate) struct Concat<'m> {
@@ -16,12 +17,12 @@ pub(crate) struct Concat<'m> {
 }
 
 impl<'m> Bound<'m> for Concat<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let output = memory::output(model, step)?;
-        let record: &ConcatRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &ConcatRecord = step.record().ok_or(Problem::Parameters)?;
         let axis = usize::from(record.axis);
         if axis > 2 {
-            return Err("its axis is none of height, width and channels");
+            return Err(Problem::Axis);
         }
         let mut total = 0;
         for index in 0..step.inputs.len() {
@@ -30,12 +31,12 @@ impl<'m> Bound<'m> for Concat<'m> {
                 if other == axis {
                     total += u64::from(size);
                 } else if size != expected {
-                    return Err("an input has another size than the output");
+                    return Err(Problem::ConcatSizes);
                 }
             }
         }
         if extents(output).get(axis).map(|&size| u64::from(size)) != Some(total) {
-            return Err("the inputs do not add up to the output");
+            return Err(Problem::ConcatTotal);
         }
         Ok(Self { inputs: step.inputs, output, axis })
     }
@@ -46,7 +47,7 @@ impl<'m> Bound<'m> for Concat<'m> {
         if length == 0 {
             return None;
         }
-        let mut operands = Operands::split(model, arena, self.output, &range)?;
+        let mut operands = Operands::split(model, arena, self.output, &range, None)?;
         let mut place = [0usize; 3];
         for &input in self.inputs {
             let tensor = model.tensor(input)?;
@@ -74,15 +75,15 @@ pub(crate) struct Pad<'m> {
 }
 
 impl<'m> Bound<'m> for Pad<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let [input, output] = one_to_one(model, step)?;
-        let record: &PadRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &PadRecord = step.record().ok_or(Problem::Parameters)?;
         let fits = |before: u16, size: u16, room: u16| u32::from(before) + u32::from(size) <= u32::from(room);
         if input.channels != output.channels
             || !fits(record.top, input.height, output.height)
             || !fits(record.left, input.width, output.width)
         {
-            return Err("the padded input does not fit the output");
+            return Err(Problem::PadSizes);
         }
         Ok(Self { tensors: [input, output], record })
     }
@@ -102,20 +103,20 @@ pub(crate) struct Transpose<'m> {
 }
 
 impl<'m> Bound<'m> for Transpose<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let [input, output] = one_to_one(model, step)?;
-        let &TransposeRecord { order, .. } = step.record().ok_or(PARAMETERS)?;
+        let &TransposeRecord { order, .. } = step.record().ok_or(Problem::Parameters)?;
         let mut seen = [false; 3];
         for (axis, size) in order.into_iter().zip(extents(output)) {
             if extents(input).get(usize::from(axis)) != Some(&size) {
-                return Err("the output's sizes are not the input's in another order");
+                return Err(Problem::TransposeSizes);
             }
             if let Some(seen) = seen.get_mut(usize::from(axis)) {
                 *seen = true;
             }
         }
         if seen != [true; 3] {
-            return Err("its order names an axis twice");
+            return Err(Problem::TransposeOrder);
         }
         Ok(Self { tensors: [input, output], order })
     }
@@ -135,20 +136,19 @@ pub(crate) struct Slice<'m> {
 }
 
 impl<'m> Bound<'m> for Slice<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let tensors @ [input, output] = one_to_one(model, step)?;
-        let record: &SliceRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &SliceRecord = step.record().ok_or(Problem::Parameters)?;
         let mut start = [0usize; 3];
-        *start.get_mut(usize::from(record.axis)).ok_or("its axis is none of height, width and channels")? =
-            usize::from(record.start);
+        *start.get_mut(usize::from(record.axis)).ok_or(Problem::Axis)? = usize::from(record.start);
         for (other, (size, part)) in extents(input).into_iter().zip(extents(output)).enumerate() {
             if other != usize::from(record.axis) && size != part {
-                return Err("the output has another size than the input");
+                return Err(Problem::SliceSizes);
             }
             if other == usize::from(record.axis)
                 && u32::from(record.start) + u32::from(part) > u32::from(size)
             {
-                return Err("the output reaches beyond the input");
+                return Err(Problem::SliceBeyond);
             }
         }
         Ok(Self { tensors, start })

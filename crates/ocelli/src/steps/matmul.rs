@@ -6,7 +6,8 @@ use ocelli_format::operator::MatMulQ32Record;
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::{Q32, matmul};
 
-use super::{Bound, PARAMETERS};
+use super::Bound;
+use crate::Problem;
 use crate::memory::{self, Operands};
 
 pub(crate) struct MatMulQ32<'m> {
@@ -16,32 +17,32 @@ pub(crate) struct MatMulQ32<'m> {
 }
 
 impl<'m> Bound<'m> for MatMulQ32<'m> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         if step.inputs.len() != 2 {
-            return Err("it takes two inputs");
+            return Err(Problem::TwoInputs);
         }
-        let record: &MatMulQ32Record = step.record().ok_or(PARAMETERS)?;
+        let record: &MatMulQ32Record = step.record().ok_or(Problem::Parameters)?;
         let inputs = [memory::input(model, step, 0)?, memory::input(model, step, 1)?];
         let output = memory::output(model, step)?;
         let [first, second] = inputs;
         if second.height != 1 && second.height != first.height {
-            return Err("the second input has neither one matrix nor as many as the first");
+            return Err(Problem::SecondMatrices);
         }
         let transpose_second = record.flags & MatMulQ32Record::TRANSPOSE_SECOND != 0;
         let (inner, columns) =
             if transpose_second { (second.channels, second.width) } else { (second.width, second.channels) };
         if inner != first.channels {
-            return Err("the second input's rows are not the first's columns");
+            return Err(Problem::SecondRows);
         }
         if [output.height, output.width, output.channels] != [first.height, first.width, columns] {
-            return Err("the output has not the size of the product");
+            return Err(Problem::ProductSize);
         }
         let kernel = matmul::MatMul { transpose_second, rule: Q32, channel: &record.channel };
         Ok(Self { inputs, output, kernel })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
-        let Operands { output, inputs, .. } = Operands::split(model, arena, self.output, &range)?;
+        let Operands { output, inputs, .. } = Operands::split(model, arena, self.output, &range, None)?;
         let shared = self.inputs[1].height == 1;
         let first = inputs.map(self.inputs[0], range.start)?;
         let second = inputs.map(self.inputs[1], if shared { 0 } else { range.start })?;

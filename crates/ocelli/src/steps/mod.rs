@@ -23,9 +23,8 @@ use ocelli_kernels::arch::rv32::Rv32;
 use ocelli_kernels::arch::{Arch, Portable};
 use ocelli_kernels::{Map, Q32, Requantize, TfLite, TfLiteFullyConnected, Window};
 
+use crate::Problem;
 use crate::memory::{self, Operands};
-
-const PARAMETERS: &str = "its parameters have another length than its operator takes";
 
 /// A step whose tensors and parameters were checked.
 pub(crate) trait Bound<'m>: Sized {
@@ -36,10 +35,10 @@ pub(crate) trait Bound<'m>: Sized {
     const IN_PLACE: bool = false;
 
     /// Checks the step; the error says what does not fit.
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str>;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem>;
 
     /// Checks what takes long, once: `bind` is called again for every few rows.
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), Problem> {
         Ok(())
     }
 
@@ -51,7 +50,7 @@ pub(crate) trait Bound<'m>: Sized {
 pub(crate) enum Action<'a> {
     /// Only check it.
     Check,
-    /// Make rows of its output, on an arena.
+    /// Make rows of its output, which lie together, on an arena.
     Rows(&'a mut [i8], Range<usize>),
 }
 
@@ -62,7 +61,7 @@ pub(crate) enum Refusal {
     /// Its operator is not among `OPERATORS`.
     Operator,
     /// It does not fit together.
-    Problem(&'static str),
+    Problem(Problem),
 }
 
 /// Rows that a target's kernels like to make at once.
@@ -149,45 +148,15 @@ fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
 }
 
 #[inline(never)]
-fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) -> Result<(), &'static str> {
+fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) -> Result<(), Problem> {
     let bound = B::bind(model, step)?;
     match action {
         Action::Check => {
             bound.check()?;
-            let output = memory::output(model, step)?;
-            if B::WHOLE && output.counter != TensorInfo::COMPLETE {
-                return Err(
-                    "its operator makes all rows at once, but it is in a stage that makes row by row",
-                );
-            }
-            overlaps::check(model, step, B::IN_PLACE)
+            overlaps::check(model, step, B::WHOLE, B::IN_PLACE)
         }
-        Action::Rows(arena, rows) => make(&bound, model, step, arena, rows).ok_or("it could not run"),
+        Action::Rows(arena, rows) => bound.rows(model, arena, rows).ok_or(Problem::NotRun),
     }
-}
-
-/// Makes rows in runs that lie together.
-#[inline]
-fn make<'m, B: Bound<'m>>(
-    bound: &B,
-    model: &Model<'m>,
-    step: &Step<'m>,
-    arena: &mut [i8],
-    rows: Range<usize>,
-) -> Option<()> {
-    let output = model.tensor(step.output)?;
-    let slots = usize::from(output.slots);
-    if B::WHOLE && rows.len() != usize::from(output.height) {
-        return None;
-    }
-    let mut y = rows.start;
-    while y < rows.end {
-        let slot = if y < slots { y } else { y.checked_rem(slots)? };
-        let end = y.wrapping_add(slots.wrapping_sub(slot)).min(rows.end);
-        bound.rows(model, arena, y..end)?;
-        y = end;
-    }
-    Some(())
 }
 
 /// A requantization rule as records keep it.
@@ -217,9 +186,9 @@ impl Rule for TfLiteFullyConnected {
 }
 
 /// The one input and the output of a step that reads and writes different bytes.
-fn one_to_one<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<[&'m TensorInfo; 2], &'static str> {
+fn one_to_one<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<[&'m TensorInfo; 2], Problem> {
     if step.inputs.len() != 1 {
-        return Err("it takes one input");
+        return Err(Problem::OneInput);
     }
     let (input, output) = (memory::input(model, step, 0)?, memory::output(model, step)?);
     Ok([input, output])
@@ -229,16 +198,16 @@ fn one_to_one<'m>(model: &Model<'m>, step: &Step<'m>) -> Result<[&'m TensorInfo;
 fn in_place<'m, const INPUTS: usize>(
     model: &Model<'m>,
     step: &Step<'m>,
-) -> Result<([&'m TensorInfo; INPUTS], &'m TensorInfo), &'static str> {
+) -> Result<([&'m TensorInfo; INPUTS], &'m TensorInfo), Problem> {
     if step.inputs.len() != INPUTS {
-        return Err("it has another number of inputs than its operator takes");
+        return Err(Problem::Inputs);
     }
     let output = memory::output(model, step)?;
     let mut inputs = [output; INPUTS];
     for (index, input) in inputs.iter_mut().enumerate() {
         *input = memory::input(model, step, index)?;
         if index == 0 && input.len() != output.len() {
-            return Err("input and output have different sizes");
+            return Err(Problem::Sizes);
         }
     }
     Ok((inputs, output))
@@ -258,7 +227,7 @@ fn rows(
     if length == 0 {
         return None;
     }
-    let mut operands = Operands::split(model, arena, output, &rows)?;
+    let mut operands = Operands::split(model, arena, output, &rows, None)?;
     let (map, values) = operands.map_and_output(input, first)?;
     for (y, values) in rows.zip(values.chunks_exact_mut(length)) {
         row(&map, y, values)?;
@@ -275,18 +244,18 @@ fn first_row(window: &Window, y: usize) -> usize {
 }
 
 /// A window must be possible, and near enough to the map that coordinates fit 26 bits.
-fn check_window(window: &Window, output: &TensorInfo) -> Result<(), &'static str> {
+fn check_window(window: &Window, output: &TensorInfo) -> Result<(), Problem> {
     const FAR: u64 = 1 << 24;
     let outputs = [output.height, output.width];
     let parameters = window.kernel.iter().zip(&window.stride).zip(&window.dilation);
     for (((&kernel, &stride), &dilation), outputs) in parameters.zip(outputs) {
         if kernel == 0 || stride == 0 || dilation == 0 {
-            return Err("kernel, stride and dilation must be at least 1");
+            return Err(Problem::WindowZero);
         }
         let reach = u64::from(kernel - 1) * u64::from(dilation);
         let last = u64::from(outputs.saturating_sub(1)) * u64::from(stride);
         if reach > FAR || last > FAR {
-            return Err("the window is too far from the map");
+            return Err(Problem::WindowFar);
         }
     }
     Ok(())

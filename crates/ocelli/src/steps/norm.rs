@@ -9,7 +9,8 @@ use ocelli_kernels::arch::Arch;
 use ocelli_kernels::norm;
 
 use super::elementwise::update;
-use super::{Bound, PARAMETERS, in_place};
+use super::{Bound, in_place};
+use crate::Problem;
 use crate::memory::parameters;
 
 pub(crate) struct NormQ32<'m, A: Arch> {
@@ -22,12 +23,12 @@ pub(crate) struct NormQ32<'m, A: Arch> {
 impl<'m, A: Arch> Bound<'m> for NormQ32<'m, A> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &NormQ32Record = step.record().ok_or(PARAMETERS)?;
+        let record: &NormQ32Record = step.record().ok_or(Problem::Parameters)?;
         let whole_map = record.flags & NormQ32Record::MAP != 0;
         if whole_map && output.len() > norm::LARGEST_COUNT {
-            return Err("its map is too large to be normalized together");
+            return Err(Problem::NormMap);
         }
         let [low, high] = record.epsilon.map(u64::from);
         let kernel = norm::Norm {

@@ -4,14 +4,20 @@ use core::ops::Range;
 
 use ocelli_format::{Model, Reach, Step, TensorInfo};
 
+use crate::Problem;
 use crate::memory::{self, overlap, place};
 
 /// Checks that whatever rows a step makes at a time, neither they nor its scratch lie where rows lie that they are made from. Where rows flow,
 /// output and input may overlap otherwise: what is written over was of use to earlier rows.
-pub(super) fn check(model: &Model<'_>, step: &Step<'_>, in_place: bool) -> Result<(), &'static str> {
+///
+/// `whole` says that its operator makes all rows at once, `in_place` that its output may lie where its first input lies.
+pub(super) fn check(model: &Model<'_>, step: &Step<'_>, whole: bool, in_place: bool) -> Result<(), Problem> {
     let output = memory::output(model, step)?;
     let height = usize::from(output.height);
     let streamed = output.counter != TensorInfo::COMPLETE;
+    if whole && (streamed || !output.is_whole()) {
+        return Err(Problem::Whole);
+    }
     // Rows that are made together are checked one by one here, and together when they are made.
     let at_once = if streamed { 1 } else { height };
     let mut scratch = None;
@@ -19,7 +25,7 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, in_place: bool) -> Resul
         let input = memory::input(model, step, index)?;
         if step.reach(index, input, output) == Reach::Scratch {
             if input.constant != 0 || overlap(input, output) {
-                return Err("its scratch is a constant or overlaps the output");
+                return Err(Problem::ScratchPlace);
             }
             scratch = Some(input);
         }
@@ -30,7 +36,7 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, in_place: bool) -> Resul
             continue;
         }
         if !streamed && !input.is_whole() {
-            return Err("it reads a whole map, of which not all rows are in memory");
+            return Err(Problem::Rings);
         }
         let meets = |written: &TensorInfo| overlap(input, written);
         let same_place = in_place && index == 0 && is_same_place(input, output, streamed);
@@ -49,7 +55,7 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, in_place: bool) -> Resul
                     && scratch.and_then(|tensor| tensor.range()).is_none_or(|range| disjoint(&row, &range))
             });
             if !clear {
-                return Err("it writes over what it reads");
+                return Err(Problem::WritesOver);
             }
             if !streamed {
                 break;

@@ -9,10 +9,9 @@ use ocelli_kernels::Map;
 use ocelli_kernels::arch::{self, Arch, ConvShape, SeparableShape};
 
 use super::scratch::WithScratch;
-use super::{Bound, PARAMETERS, Rule, check_window, first_row};
+use super::{Bound, Rule, check_window, first_row};
+use crate::Problem;
 use crate::memory::{Operands, parameters};
-
-const NO_KERNEL: &str = "its target has no kernel for its shape";
 
 /// A convolution of one group, or a depthwise one that makes one output channel of an input channel.
 pub(crate) struct Conv<'m, A: Arch, R: Rule, const DEPTHWISE: bool> {
@@ -26,10 +25,10 @@ pub(crate) struct Conv<'m, A: Arch, R: Rule, const DEPTHWISE: bool> {
 impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'m>
     for Conv<'m, A, R, DEPTHWISE>
 {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let tensors = WithScratch::bind(model, step)?;
         let ([input], output) = (tensors.inputs, tensors.output);
-        let record: &PackedConvRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &PackedConvRecord = step.record().ok_or(Problem::Parameters)?;
         check_window(&record.window, output)?;
         let shape = ConvShape {
             window: record.window,
@@ -38,14 +37,14 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
             zero_point: input.zero_point,
         };
         if DEPTHWISE && input.channels != output.channels {
-            return Err("input and output have different channels");
+            return Err(Problem::Channels);
         }
         let packed = parameters(model, record.packed, record.words as usize)?;
         let rule = <R as Rule>::new(output, record.min, record.max);
         Ok(Self { tensors, shape, rule, packed, arch: PhantomData })
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
         let (words, scratch) = if DEPTHWISE {
             (A::depthwise_words::<R>(shape), A::depthwise_scratch::<R>(shape))
@@ -78,10 +77,10 @@ pub(crate) struct Separable<'m, A: Arch, R: ocelli_kernels::Rule> {
 }
 
 impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A, R> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let tensors = WithScratch::bind(model, step)?;
         let ([input], output) = (tensors.inputs, tensors.output);
-        let record: &PackedSeparableConvRecord = step.record().ok_or(PARAMETERS)?;
+        let record: &PackedSeparableConvRecord = step.record().ok_or(Problem::Parameters)?;
         check_window(&record.window, output)?;
         let [height, width, outputs] = axes(output);
         let shape = SeparableShape {
@@ -96,7 +95,7 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
         let packed = parameters(model, record.packed, record.words as usize)?;
         let table = match record.table {
             PackedSeparableConvRecord::NO_TABLE => None,
-            offset => Some(parameters(model, offset, 1)?.first().ok_or(PARAMETERS)?),
+            offset => Some(parameters(model, offset, 1)?.first().ok_or(Problem::Parameters)?),
         };
         let middle = TensorInfo { zero_point: record.middle_zero_point, ..*output };
         let rules = arch::SeparableRules {
@@ -107,7 +106,7 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
         Ok(Self { tensors, shape, rules, packed, arch: PhantomData })
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), Problem> {
         let (words, scratch) = (A::separable_words::<R>(&self.shape), A::separable_scratch::<R>(&self.shape));
         check_sizes(self.packed, words, &self.tensors, scratch)
     }
@@ -126,9 +125,9 @@ fn check_sizes(
     words: Option<usize>,
     tensors: &WithScratch<'_, 1>,
     scratch: usize,
-) -> Result<(), &'static str> {
-    if packed.len() != words.ok_or(NO_KERNEL)? {
-        return Err("its packed parameters have another length than its target's kernel takes");
+) -> Result<(), Problem> {
+    if packed.len() != words.ok_or(Problem::NoKernel)? {
+        return Err(Problem::PackedLength);
     }
     tensors.check_scratch(scratch)
 }
@@ -149,7 +148,6 @@ fn with_map(
     kernel: impl FnOnce(&Map<'_>, &mut [i8], &mut [i8]) -> Option<()>,
 ) -> Option<()> {
     let WithScratch { inputs: [input], scratch, output } = tensors;
-    let Operands { output, scratch, inputs } =
-        Operands::split_with_scratch(model, arena, output, rows, scratch)?;
+    let Operands { output, scratch, inputs } = Operands::split(model, arena, output, rows, Some(scratch))?;
     kernel(&inputs.map(input, first)?, output, scratch)
 }

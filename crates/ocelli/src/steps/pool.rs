@@ -8,29 +8,30 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::arch::Arch;
 use ocelli_kernels::{TfLite, Window, pool};
 
-use super::{Bound, PARAMETERS, Rule, check_window, first_row, one_to_one, rows};
+use super::{Bound, Rule, check_window, first_row, one_to_one, rows};
+use crate::Problem;
 
 /// The tensors of a pooling step, whose window has no dilation and sees at least one value at each output.
 fn bind_window<'m>(
     model: &Model<'m>,
     step: &Step<'m>,
     window: &Window,
-) -> Result<[&'m TensorInfo; 2], &'static str> {
+) -> Result<[&'m TensorInfo; 2], Problem> {
     let [input, output] = one_to_one(model, step)?;
     check_window(window, output)?;
     if window.dilation != [1, 1] {
-        return Err("a pooling window has no dilation");
+        return Err(Problem::PoolDilation);
     }
     let axes = [(input.height, output.height), (input.width, output.width)];
     let parameters = window.kernel.iter().zip(&window.stride).zip(&window.padding);
     for (((&kernel, &stride), &padding), (size, outputs)) in parameters.zip(axes) {
         let last = u64::from(outputs.saturating_sub(1)) * u64::from(stride);
         if padding >= kernel || last >= u64::from(size) + u64::from(padding) {
-            return Err("a pooling window lies beside the map");
+            return Err(Problem::PoolBeside);
         }
     }
     if input.channels != output.channels {
-        return Err("input and output have different channels");
+        return Err(Problem::Channels);
     }
     Ok([input, output])
 }
@@ -42,8 +43,8 @@ pub(crate) struct Max<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for Max<'m, A> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &PoolRecord = step.record().ok_or(Problem::Parameters)?;
         Ok(Self { arch: PhantomData, tensors: bind_window(model, step, &record.window)?, record })
     }
 
@@ -63,8 +64,8 @@ pub(crate) struct AverageQ32<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for AverageQ32<'m, A> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &AveragePoolQ32Record = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &AveragePoolQ32Record = step.record().ok_or(Problem::Parameters)?;
         let kernel = pool::AveragePool {
             window: record.window,
             count_include_pad: record.count_include_pad != 0,
@@ -89,8 +90,8 @@ pub(crate) struct AverageTfLite<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for AverageTfLite<'m, A> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
-        let record: &PoolRecord = step.record().ok_or(PARAMETERS)?;
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let record: &PoolRecord = step.record().ok_or(Problem::Parameters)?;
         Ok(Self { arch: PhantomData, tensors: bind_window(model, step, &record.window)?, record })
     }
 
@@ -111,12 +112,12 @@ pub(crate) struct MeanTfLite<'m, A: Arch> {
 }
 
 impl<'m, A: Arch> Bound<'m> for MeanTfLite<'m, A> {
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let tensors @ [input, output] = one_to_one(model, step)?;
         if (output.height, output.width) != (1, 1) || input.channels != output.channels {
-            return Err("its output is not one value a channel");
+            return Err(Problem::MeanOutput);
         }
-        Ok(Self { arch: PhantomData, tensors, record: step.record().ok_or(PARAMETERS)? })
+        Ok(Self { arch: PhantomData, tensors, record: step.record().ok_or(Problem::Parameters)? })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {

@@ -2,6 +2,7 @@
 
 use ocelli_format::{Model, Step, TensorInfo};
 
+use crate::Problem;
 use crate::memory;
 
 /// The tensors of a step of some inputs, and scratch as the last one.
@@ -14,9 +15,9 @@ pub(super) struct WithScratch<'m, const INPUTS: usize> {
 
 impl<'m, const INPUTS: usize> WithScratch<'m, INPUTS> {
     /// The tensors of a step.
-    pub fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    pub fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         if step.inputs.len() != INPUTS.wrapping_add(1) {
-            return Err("it has another number of inputs than its operator takes");
+            return Err(Problem::Inputs);
         }
         let output = memory::output(model, step)?;
         let scratch = memory::input(model, step, INPUTS)?;
@@ -28,9 +29,9 @@ impl<'m, const INPUTS: usize> WithScratch<'m, INPUTS> {
     }
 
     /// Checks the size of the scratch.
-    pub fn check_scratch(&self, needed: usize) -> Result<(), &'static str> {
+    pub fn check_scratch(&self, needed: usize) -> Result<(), Problem> {
         if self.scratch.len() < needed {
-            return Err("its scratch is too small");
+            return Err(Problem::ScratchSmall);
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::softmax;
 
 use super::elementwise::update;
-use super::{Bound, PARAMETERS, in_place};
+use super::{Bound, in_place};
+use crate::Problem;
 use crate::memory::parameters;
 
 pub(crate) struct SoftmaxQ32<'m> {
@@ -18,12 +19,13 @@ pub(crate) struct SoftmaxQ32<'m> {
 impl<'m> Bound<'m> for SoftmaxQ32<'m> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let ([input], output) = in_place::<1>(model, step)?;
-        let record: &TableRecord = step.record().ok_or(PARAMETERS)?;
-        let exponentials: &[u16; 256] = parameters(model, record.table, 1)?.first().ok_or(PARAMETERS)?;
+        let record: &TableRecord = step.record().ok_or(Problem::Parameters)?;
+        let exponentials: &[u16; 256] =
+            parameters(model, record.table, 1)?.first().ok_or(Problem::Parameters)?;
         if exponentials[0] == 0 {
-            return Err("exp(0) is 0 in its table");
+            return Err(Problem::ExponentialZero);
         }
         Ok(Self { tensors: [input, output], exponentials })
     }
@@ -42,10 +44,10 @@ pub(crate) struct SoftmaxTfLite<'m> {
 impl<'m> Bound<'m> for SoftmaxTfLite<'m> {
     const IN_PLACE: bool = true;
 
-    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, &'static str> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
         let ([input], output) = in_place::<1>(model, step)?;
         let &SoftmaxTfLiteRecord { multiplier, shift, smallest_difference } =
-            step.record().ok_or(PARAMETERS)?;
+            step.record().ok_or(Problem::Parameters)?;
         let kernel = softmax::SoftmaxTfLite { multiplier, shift, smallest_difference };
         Ok(Self { tensors: [input, output], kernel })
     }

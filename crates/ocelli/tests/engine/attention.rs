@@ -140,7 +140,7 @@ fn reason<T: IntoBytes + Immutable>(
     operator: Operator,
     shapes: &[Shape],
     record: impl FnOnce(&mut Network) -> T,
-) -> &'static str {
+) -> String {
     let mut network = Network::default();
     let tensors: Vec<u16> = shapes.iter().map(|&shape| network.tensor(shape, 1.0, 0)).collect();
     let record = record(&mut network);
@@ -149,9 +149,9 @@ fn reason<T: IntoBytes + Immutable>(
     refused(&network, inputs[0], output)
 }
 
-fn refused(network: &Network, input: u16, output: u16) -> &'static str {
+fn refused(network: &Network, input: u16, output: u16) -> String {
     match run(&network.file(input, output, &Metadata::default()), &[]) {
-        Err(EngineError::Step { step: 0, problem }) => problem,
+        Err(EngineError::Step { step: 0, problem }) => problem.to_string(),
         other => panic!("not refused for its first step: {other:?}"),
     }
 }

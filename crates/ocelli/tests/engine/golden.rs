@@ -76,9 +76,9 @@ fn labels_come_with_the_best_classes() {
     let best = output.top_k::<5>();
     assert_eq!(best.iter().map(|class| class.index).collect::<Vec<_>>(), order[..5]);
     for class in &best {
-        assert_eq!(class.label, Some(format!("class {}", class.index).as_str()));
+        assert_eq!(class.label(), Some(format!("class {}", class.index).as_str()));
         assert_eq!(
-            (class.value, class.score),
+            (class.value, class.score()),
             (output[class.index], f32::from(i16::from(class.value) + 128) / 256.0)
         );
     }

@@ -38,7 +38,7 @@ fn attempt(file: &[u8]) -> bool {
             let input: Vec<i8> = test_bytes(7).take(model.input().len()).collect();
             let output = engine.run(&input).expect("what `new` took runs");
             assert_eq!(output.len(), model.output().len());
-            output.top_k::<3>().iter().for_each(|class| describe(class.score));
+            output.top_k::<3>().iter().for_each(|class| describe(class.score()));
             engine.self_test().expect("what `new` took runs");
             ran = true;
         }

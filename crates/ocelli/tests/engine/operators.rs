@@ -226,7 +226,7 @@ fn reason<T: zerocopy::IntoBytes + zerocopy::Immutable>(
     operator: Operator,
     [input, output]: [Shape; 2],
     record: impl FnOnce(&mut Network) -> T,
-) -> &'static str {
+) -> String {
     let mut network = Network::default();
     let input = network.tensor(input, 1.0, 0);
     let output = network.tensor(output, 1.0, 0);
@@ -235,9 +235,9 @@ fn reason<T: zerocopy::IntoBytes + zerocopy::Immutable>(
     refused(&network, input, output)
 }
 
-fn refused(network: &Network, input: u16, output: u16) -> &'static str {
+fn refused(network: &Network, input: u16, output: u16) -> String {
     match run(&network.file(input, output, &Metadata::default()), &[]) {
-        Err(EngineError::Step { step: 0, problem }) => problem,
+        Err(EngineError::Step { step: 0, problem }) => problem.to_string(),
         other => panic!("not refused for its first step: {other:?}"),
     }
 }
