@@ -206,8 +206,8 @@ pub struct PackedConv2d {
     pub bounds: Bounds,
     /// Weights and parameters of channels.
     pub words: Vec<u32>,
-    /// Bytes that its kernel works in.
-    pub scratch_bytes: usize,
+    /// Bytes that its kernel works in, and the fewer that it takes where it makes rows in more parts.
+    pub scratch_bytes: Vec<usize>,
     /// Multiply-accumulate operations.
     pub macs: u64,
 }
@@ -246,23 +246,25 @@ impl QuantizedGraph {
         &self.tensors[id.0]
     }
 
-    /// Bytes that a node needs to work in beside its inputs and its output.
-    pub fn scratch_bytes(&self, node: &QuantizedNode) -> usize {
+    /// Bytes that a node needs to work in beside its inputs and its output, the fastest way to make its rows first; none where it needs none.
+    pub fn scratch_bytes(&self, node: &QuantizedNode) -> Vec<usize> {
         let shape = |index: usize| node.inputs.get(index).map(|&id| self.tensor(id).shape);
         let tokens = |shape: Shape, patch| Sequences::of(shape, patch).map_or(0, |of| of.tokens);
         let bytes = match (&node.operation, shape(1), shape(2)) {
-            (Operation::PackedConv2d(packed), ..) => packed.scratch_bytes.max(1),
-            (Operation::Attention(attention), Some(key), Some(value)) => attention_scratch(
+            (Operation::PackedConv2d(packed), ..) => {
+                packed.scratch_bytes.iter().map(|&bytes| bytes.max(1)).collect()
+            }
+            (Operation::Attention(attention), Some(key), Some(value)) => vec![attention_scratch(
                 self.target,
                 tokens(key, attention.key_patch),
                 [key, value].map(|shape| shape.channels.checked_div(attention.heads).unwrap_or(0)),
-            ),
+            )],
             (Operation::SeparableAttention { patch }, Some(key), _) => {
-                separable_attention_scratch_bytes(tokens(key, *patch), key.channels)
+                vec![separable_attention_scratch_bytes(tokens(key, *patch), key.channels)]
             }
-            _ => 0,
+            _ => Vec::new(),
         };
-        scratch_shape(bytes).into_iter().product()
+        bytes.into_iter().map(|bytes| scratch_shape(bytes).into_iter().product()).collect()
     }
 
     /// Weights of all convolutions that are not packed.

@@ -318,9 +318,9 @@ fn attention_steps_work_in_the_same_memory() {
     let plan = plan(&quantized.graph);
     // 64 weights and a centred query of 8 channels, of two bytes each, at a multiple of 4.
     let scratch = 2 * (64 + 8) + 3;
-    let sizes: Vec<usize> =
+    let sizes: Vec<Vec<usize>> =
         quantized.graph.nodes.iter().map(|node| quantized.graph.scratch_bytes(node)).collect();
-    assert_eq!(sizes, [scratch, scratch]);
+    assert_eq!(sizes, [[scratch], [scratch]]);
     assert!(plan.scratch.iter().all(Option::is_some));
     assert!(plan.arena_bytes < 2 * 1024 + scratch + 8, "{}", plan.arena_bytes);
 }

@@ -41,7 +41,8 @@ impl<'m> Step<'m> {
     /// The flag of a step through whose output alone later steps of its stage see what the steps before it make: where it made nothing new,
     /// neither can they.
     pub const ALONE: u8 = 2;
-    /// The flag of a step that makes as many rows at once as the target's kernels like best, or else waits.
+    /// The flag of a step that makes as many rows at once as the target's kernels like best, and waits until it can; others make one row at a
+    /// time.
     pub const TOGETHER: u8 = 4;
 
     /// The operator's parameters; `None` where the step has another length than they take.

@@ -163,15 +163,13 @@ impl<'m> Machine<'m, '_> {
         Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })
     }
 
-    /// The end of the rows from `made` on that can be made now.
+    /// The end of the rows from `made` on that are to be made next, if they can be made now; else `made`.
     #[inline]
     fn ready(&self, step: &Step<'m>, output: &TensorInfo, made: usize) -> Option<usize> {
-        let together = rows_at_once(self.model.target());
-        let mut end = made.wrapping_add(together).min(output.height.into());
-        while end > made && !self.is_there(step, output, made..end)? {
-            end = if step.flags & Step::TOGETHER == 0 { end.wrapping_sub(1) } else { made };
-        }
-        Some(end)
+        let together = step.flags & Step::TOGETHER != 0;
+        let count = if together { rows_at_once(self.model.target()) } else { 1 };
+        let end = made.wrapping_add(count).min(output.height.into());
+        Some(if end > made && self.is_there(step, output, made..end)? { end } else { made })
     }
 
     /// Whether all rows are there that these are made from.

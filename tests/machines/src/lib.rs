@@ -10,12 +10,11 @@ use ocelli::{Engine, Feed, Model, operator, test_bytes};
 use ocelli_compiler::calibrate::data::{DataOptions, Dataset};
 use ocelli_compiler::import::{self, Imported};
 use ocelli_compiler::pack::{AlignedBytes, pack};
-use ocelli_compiler::plan::{Optimize, PlanOptions, plan_with};
+use ocelli_compiler::plan::{Optimize, PlanOptions, plan_for};
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{Options, constant_channels, quantize};
 use ocelli_compiler::quantized::QuantizedGraph;
 use ocelli_compiler::simplify::simplify;
-use ocelli_compiler::targets::lower;
 use ocelli_format::{Metadata, Target};
 use ocelli_machines::Machine;
 
@@ -90,11 +89,10 @@ impl Network {
     /// # Errors
     /// Why it cannot be packed.
     pub fn packed(&self, target: Target) -> Result<PackedModel, String> {
-        let graph = lower(&self.graph, target).graph;
         // Fed by rows, in the smallest arena: what is hardest to run.
         let options = PlanOptions { feed: Feed::Rows, optimize: Optimize::Memory, arena_limit: None };
-        let plan = plan_with(&graph, &options);
-        let file = pack(&graph, &plan, Metadata::default()).map_err(|error| error.to_string())?;
+        let (lowered, plan) = plan_for(&self.graph, target, &options);
+        let file = pack(&lowered.graph, &plan, Metadata::default()).map_err(|error| error.to_string())?;
         Ok(PackedModel::new(&format!("{} for {}", self.name, target.name()), &file))
     }
 }

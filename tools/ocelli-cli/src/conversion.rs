@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use ocelli_compiler::calibrate::ranges::RangeMethod;
 use ocelli_compiler::graph::Graph;
 use ocelli_compiler::import::{Format, Imported};
+use ocelli_compiler::plan::{Plan, PlanOptions, plan_for};
 use ocelli_compiler::quantize::imported::imported;
 use ocelli_compiler::quantize::{self, Effort, LayerReport, Remedy, Stage, TensorReport};
 use ocelli_compiler::quantized::QuantizedGraph;
-use ocelli_compiler::targets::{Lowered, lower};
+use ocelli_compiler::targets::Lowered;
 use ocelli_format::{Metadata, Target};
 
 use crate::progress::Progress;
@@ -191,9 +192,9 @@ impl Conversion {
         })
     }
 
-    /// The network for the target.
-    pub fn lower(&self, graph: &QuantizedGraph) -> Lowered {
-        lower(graph, self.target)
+    /// The network for the target, and its memory.
+    pub fn plan(&self, graph: &QuantizedGraph, options: &PlanOptions) -> (Lowered, Plan) {
+        plan_for(graph, self.target, options)
     }
 
     /// How ranges are chosen, as the user would say it.

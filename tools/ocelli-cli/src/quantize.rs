@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ocelli::Target;
 use ocelli_compiler::pack::pack;
-use ocelli_compiler::plan::plan_with;
 use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantize::{LayerReport, Remedy};
 use ocelli_compiler::quantized::{Operation, QuantizedGraph, QuantizedNode};
@@ -112,10 +111,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         conversion.run(conversion.load()?, &progress)?;
     let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
     let constant_channels = constant_channels::fold(&mut graph);
-    let lowered = conversion.lower(&graph);
+    let (lowered, layout) = conversion.plan(&graph, &arguments.memory.plan());
     let layers = layers(&graph, &lowered, &report);
     let graph = lowered.graph;
-    let layout = plan_with(&graph, &arguments.memory.plan());
     arguments.memory.check(&graph, &layout)?;
     let file = pack(&graph, &layout, conversion.metadata(&graph, pictures)?)
         .with_context(|| format!("cannot pack {}", conversion.network.display()))?;

@@ -84,13 +84,14 @@ pub(crate) fn assemble(
     let mut writer = ModelWriter::default();
     let tensors = tensors(graph, plan, &mut writer)?;
     let mut exponentials = attention::Exponentials::new();
-    for ((node, &scratch_offset), &flags) in graph.nodes.iter().zip(&plan.scratch).zip(&plan.flags) {
+    for ((node, scratch_place), &flags) in graph.nodes.iter().zip(&plan.scratch).zip(&plan.flags) {
         if matches!(node.operation, Operation::Reshape) {
             continue;
         }
         let refuse = |problem| PackError::Node { node: node.name.clone(), problem };
-        let scratch = scratch_offset
-            .map(|offset| scratch(graph.scratch_bytes(node), offset))
+        let scratch = scratch_place
+            .as_ref()
+            .map(|place| scratch(place.len(), place.start))
             .transpose()
             .map_err(refuse)?
             .map(|tensor| writer.tensor(tensor));

@@ -1,6 +1,6 @@
 //! When each row of each tensor is born and when it is read for the last time, and the buffers that follow from it.
 
-use super::schedule::{Event, Stage, Together, events};
+use super::schedule::{Event, Stage, Way, events};
 use super::steps::Network;
 
 /// From the event at which a row is made to the last one that reads it.
@@ -44,12 +44,12 @@ pub(super) struct Ends {
 }
 
 /// How rows come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flow {
     /// Whether the input comes row by row.
     pub by_rows: bool,
-    /// Which steps wait until they can make as many rows as the target likes to make at once.
-    pub together: Together,
+    /// How each step makes its rows.
+    pub ways: Vec<Way>,
 }
 
 impl Flow {
@@ -61,20 +61,15 @@ impl Flow {
 }
 
 /// Simulates stages; `None` where rows cannot flow through one of them.
-pub(super) fn lives(network: &Network, stages: &[Stage], flow: Flow) -> Option<Lives> {
-    lives_between(network, stages, &flow.ends(network), flow.together)
+pub(super) fn lives(network: &Network, stages: &[Stage], flow: &Flow) -> Option<Lives> {
+    lives_between(network, stages, &flow.ends(network), &flow.ways)
 }
 
 /// Simulates a few stages of a network.
-pub(super) fn lives_between(
-    network: &Network,
-    stages: &[Stage],
-    ends: &Ends,
-    together: Together,
-) -> Option<Lives> {
+pub(super) fn lives_between(network: &Network, stages: &[Stage], ends: &Ends, ways: &[Way]) -> Option<Lives> {
     let mut all = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
-        all.extend(events(network, stage, index == 0 && ends.arrivals, together)?);
+        all.extend(events(network, stage, index == 0 && ends.arrivals, ways)?);
     }
     let mut rows: Vec<Vec<Life>> = network.tensors.iter().map(|tensor| vec![NEVER; tensor.height]).collect();
     let end = all.len() as u32;
@@ -98,7 +93,7 @@ pub(super) fn lives_between(
                     };
                     rows[storage][read].iter_mut().for_each(|life| life.1 = life.1.max(time));
                 }
-                if step.scratch > 0 {
+                if !step.scratch.is_empty() {
                     scratch[*index].push((time, time));
                 }
             }
@@ -115,11 +110,16 @@ pub(super) fn lives_between(
         of_scratch: vec![None; network.steps.len()],
         events: all,
     };
-    let mut whole_buffers: Vec<bool> = Vec::new();
+    // Whether a buffer is of a whole map, and whether a step that waits makes its rows.
+    let mut kinds: Vec<[bool; 2]> = Vec::new();
+    let mut together = vec![false; network.tensors.len()];
+    for (step, way) in network.steps.iter().zip(ways) {
+        together[step.output] = way.waits;
+    }
     let mut add = |lives: &mut Lives, tensor: usize, of_rows: Vec<Life>| {
         let row = network.tensors[tensor].row;
         lives.buffers.push(Buffer { row, slots: 0, lives: of_rows });
-        whole_buffers.push(whole[tensor]);
+        kinds.push([whole[tensor], together[tensor]]);
         lives.of_tensor[tensor] = Some(lives.buffers.len() - 1);
     };
     if ends.arrivals {
@@ -150,9 +150,10 @@ pub(super) fn lives_between(
         }
     }
     for (buffer, tensor) in joined {
-        whole_buffers[buffer] |= whole[tensor];
+        kinds[buffer][0] |= whole[tensor];
+        kinds[buffer][1] |= together[tensor];
     }
-    for (buffer, whole) in lives.buffers.iter_mut().zip(whole_buffers) {
+    for (buffer, [whole, together]) in lives.buffers.iter_mut().zip(kinds) {
         buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives, together) };
     }
     for (tensor, of) in network.tensors.iter().enumerate() {
@@ -162,7 +163,8 @@ pub(super) fn lives_between(
     }
     for (step, of_step) in scratch.into_iter().enumerate() {
         if !of_step.is_empty() {
-            lives.buffers.push(Buffer { row: network.steps[step].scratch, slots: 1, lives: of_step });
+            let row = network.steps[step].scratch[ways[step].scratch];
+            lives.buffers.push(Buffer { row, slots: 1, lives: of_step });
             lives.of_scratch[step] = Some(lives.buffers.len() - 1);
         }
     }
@@ -215,12 +217,12 @@ fn join(buffer: &mut Buffer, output: &[Life]) {
     buffer.lives = vec![(first, last)];
 }
 
-/// The fewest slots so that no row is written where one lies that is still to be read. Where steps wait to make rows together, these lie
-/// together, too: a kernel would make them one by one.
-fn least_slots(lives: &[Life], together: Together) -> usize {
+/// The fewest slots so that no row is written where one lies that is still to be read. What a step waits to make together lies
+/// together, too: a kernel would make it row by row.
+fn least_slots(lives: &[Life], together: bool) -> usize {
     let parted = |slots: usize| {
         let first_slots = (slots..lives.len()).step_by(slots);
-        together != Together::Never && first_slots.into_iter().any(|row| lives[row - 1].0 == lives[row].0)
+        together && first_slots.into_iter().any(|row| lives[row - 1].0 == lives[row].0)
     };
     (1..lives.len())
         .filter(|&slots| !parted(slots))

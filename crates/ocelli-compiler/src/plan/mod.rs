@@ -8,20 +8,28 @@
 //! tensors may lie in the same bytes wherever their rows do not live at the same time (`place`): an output moves into the rows of its
 //! input as they become of no use.
 
+mod apart;
+mod costs;
 mod lives;
 mod place;
 mod schedule;
+mod search;
 mod stages;
 mod steps;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
 
+pub use apart::plan_for;
+
+use std::ops::Range;
+
 use ocelli_format::{Feed, Step};
 
 use crate::quantized::QuantizedGraph;
 use lives::{Flow, Lives};
-use schedule::{Stage, Together};
+use place::Effort;
+use schedule::Stage;
 use steps::Network;
 
 /// What matters most.
@@ -53,8 +61,8 @@ pub struct Plan {
     pub feed: Feed,
     /// The place of each tensor, by [`TensorId`](crate::graph::TensorId); `None` for constants and tensors that nothing uses.
     pub places: Vec<Option<Place>>,
-    /// First byte of the memory that each node works in, by its index; `None` for those that need none.
-    pub scratch: Vec<Option<usize>>,
+    /// The bytes of the arena that each node works in, by its index; `None` for those that need none.
+    pub scratch: Vec<Option<Range<usize>>>,
     /// The [flags](ocelli_format::Step::CONTINUES) of each node's step.
     pub flags: Vec<u8>,
     /// Bytes of the arena, counters included.
@@ -85,56 +93,21 @@ pub fn plan(graph: &QuantizedGraph) -> Plan {
 
 /// The best plan under options. Where no plan keeps to the limit, it is the one that needs the least.
 pub fn plan_with(graph: &QuantizedGraph, options: &PlanOptions) -> Plan {
-    let network = Network::of(graph);
-    let by_rows = options.feed == Feed::Rows;
-    let mut smallest: Option<Plan> = None;
-    let ways = match (options.optimize, options.arena_limit) {
-        (Optimize::Memory, None) if network.at_once == 1 => vec![Way::Streamed(Together::Never)],
-        (Optimize::Memory, None) => vec![Way::Streamed(Together::Always)],
-        _ => vec![
-            Way::WholeMaps,
-            Way::Streamed(Together::Always),
-            Way::Streamed(Together::Cheap),
-            Way::Streamed(Together::Never),
-        ],
-    };
-    for way in ways {
-        let together = match way {
-            Way::Streamed(together) if network.at_once > 1 => together,
-            Way::Streamed(together) if together != Together::Never => continue,
-            _ => Together::Never,
-        };
-        let flow = Flow { by_rows, together };
-        let stages = match way {
-            Way::WholeMaps => stages::whole_maps(&network),
-            Way::Streamed(_) => stages::least_peak(&network, flow),
-        };
-        let Some(plan) = laid_out(graph, &network, &stages, flow) else { continue };
-        let smaller = smallest.as_ref().is_none_or(|other| plan.arena_bytes < other.arena_bytes);
-        if smaller {
-            smallest = Some(plan);
-        }
-        let enough = options.arena_limit.unwrap_or(usize::MAX);
-        if smallest.as_ref().is_some_and(|plan| plan.arena_bytes <= enough) {
-            break;
-        }
-    }
-    smallest.expect("a plan of whole maps is always possible")
+    planned(graph, options, 0)
 }
 
-/// Ways to run a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Every map is whole.
-    WholeMaps,
-    /// Rows flow, by as many at once as the target likes, or by any number.
-    Streamed(Together),
+/// As [`plan_with`], for a network that takes some instructions more than another for the same target.
+fn planned(graph: &QuantizedGraph, options: &PlanOptions, cost: u64) -> Plan {
+    let network = Network::of(graph);
+    let found = search::search(&network, options, cost).expect("a plan of whole maps is always possible");
+    laid_out(graph, &network, &found.stages, &found.flow)
+        .expect("rows flow through the stages that were found")
 }
 
 /// The plan of a division into stages; `None` where rows cannot flow through one of them.
-fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: Flow) -> Option<Plan> {
+fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: &Flow) -> Option<Plan> {
     let lives = lives::lives(network, stages, flow)?;
-    let (offsets, bytes) = place::place(&lives.buffers);
+    let (offsets, bytes) = place::place(&lives.buffers, Effort::Full);
     let mut counters = 0;
     let mut next_counter = |streamed: bool| {
         streamed.then(|| {
@@ -161,7 +134,7 @@ fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: F
             if index > stage.steps.start {
                 *flags |= Step::CONTINUES;
             }
-            if flow.together.waits(step) {
+            if flow.ways[index].waits {
                 *flags |= Step::TOGETHER;
             }
             if stage.streamed && is_alone(network, stage, index) {
@@ -176,7 +149,7 @@ fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: F
     }
     let mut scratch = vec![None; graph.nodes.len()];
     for (step, buffer) in network.steps.iter().zip(&lives.of_scratch) {
-        scratch[step.node] = buffer.map(|buffer| offsets[buffer]);
+        scratch[step.node] = buffer.map(|at| offsets[at]..offsets[at] + lives.buffers[at].row);
     }
     let (peak_bytes, when) = lives.peak();
     Some(Plan {

@@ -7,11 +7,31 @@ use super::lives::{Buffer, Life};
 /// Offsets start at multiples of this many bytes, so that word-wise kernels can read rows.
 const ALIGNMENT: usize = 4;
 
-/// Orders that are tried beside the fixed ones.
-const SHUFFLES: usize = 400;
+/// How hard to look for a small layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// To know about what it takes.
+    Least,
+    /// To compare with others.
+    Small,
+    /// For use.
+    Full,
+}
+
+impl Effort {
+    /// Orders that are tried beside the fixed ones.
+    fn changes(self, buffers: usize) -> usize {
+        let affordable = (4_000_000 / (buffers * buffers).max(1)).clamp(400, 6000);
+        match self {
+            Self::Least => 0,
+            Self::Small => affordable / 20,
+            Self::Full => affordable,
+        }
+    }
+}
 
 /// Lays out buffers; their offsets, and the bytes of all.
-pub(super) fn place(buffers: &[Buffer]) -> (Vec<usize>, usize) {
+pub(super) fn place(buffers: &[Buffer], effort: Effort) -> (Vec<usize>, usize) {
     let distances = Distances::of(buffers);
     let span = |buffer: &Buffer| {
         buffer.lives.iter().fold((u32::MAX, 0), |span, life| (span.0.min(life.0), span.1.max(life.1)))
@@ -49,7 +69,7 @@ pub(super) fn place(buffers: &[Buffer]) -> (Vec<usize>, usize) {
         random as usize % below.max(1)
     };
     let least = bytes.iter().copied().max().unwrap_or(0);
-    for _ in 0..SHUFFLES {
+    for _ in 0..effort.changes(buffers.len()) {
         if best.1 <= least || buffers.len() < 2 {
             break;
         }

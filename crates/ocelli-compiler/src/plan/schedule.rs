@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use ocelli_format::Reach;
-
-use super::steps::{Network, Step};
+use super::steps::Network;
 
 /// Something that happens to rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,36 +27,18 @@ pub(super) struct Stage {
     pub streamed: bool,
 }
 
-/// Which steps wait until they can make as many rows as the target likes to make at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Together {
-    /// None: each makes what it can.
-    Never,
-    /// Those that make as many rows as they read: it takes a row more, where others would take two or three.
-    Cheap,
-    /// All.
-    Always,
+/// How a step makes its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Whether it waits until it can make as many rows as the target likes to make at once; else it makes them one by one.
+    pub waits: bool,
+    /// Which of [`Step::scratch`](super::steps::Step::scratch) it works in.
+    pub scratch: usize,
 }
 
-impl Together {
-    /// Whether a step waits.
-    pub fn waits(self, step: &Step) -> bool {
-        let reduces = |reach: &Reach| matches!(reach, Reach::Window { stride, .. } if *stride > 1);
-        match self {
-            Self::Never => false,
-            Self::Cheap => !step.inputs.iter().any(|(_, reach)| reduces(reach)),
-            Self::Always => true,
-        }
-    }
-}
-
-/// The events of a stage; `None` where rows cannot flow through it. `arrivals` says that the input comes row by row during this stage.
-pub(super) fn events(
-    network: &Network,
-    stage: &Stage,
-    arrivals: bool,
-    together: Together,
-) -> Option<Vec<Event>> {
+/// The events of a stage; `None` where rows cannot flow through it. `arrivals` says that the input comes row by row during this stage,
+/// `ways` how each step of the network makes its rows.
+pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, ways: &[Way]) -> Option<Vec<Event>> {
     let height = |tensor: usize| network.tensors[tensor].height;
     let input_height = height(network.input);
     if !stage.streamed {
@@ -70,7 +50,7 @@ pub(super) fn events(
     if stage.steps.clone().any(|step| network.steps[step].whole || breaks_rows(network, stage, step)) {
         return None;
     }
-    let mut flow = Flow::new(network, stage, arrivals, together);
+    let mut flow = Flow::new(network, stage, arrivals, ways);
     for row in 0..if arrivals { input_height } else { 0 } {
         flow.events.push(Event::Arrival(row));
         flow.made[network.input] = Some(row + 1);
@@ -97,14 +77,14 @@ fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
 struct Flow<'n> {
     network: &'n Network,
     steps: Range<usize>,
-    together: Together,
+    ways: &'n [Way],
     /// Rows made of the tensors that the stage makes, and of the input where it comes row by row; `None` for others, which are complete.
     made: Vec<Option<usize>>,
     events: Vec<Event>,
 }
 
 impl<'n> Flow<'n> {
-    fn new(network: &'n Network, stage: &Stage, arrivals: bool, together: Together) -> Self {
+    fn new(network: &'n Network, stage: &Stage, arrivals: bool, ways: &'n [Way]) -> Self {
         let mut made = vec![None; network.tensors.len()];
         for step in stage.steps.clone() {
             made[network.steps[step].output] = Some(0);
@@ -112,7 +92,7 @@ impl<'n> Flow<'n> {
         if arrivals {
             made[network.input] = Some(0);
         }
-        Self { network, steps: stage.steps.clone(), together, made, events: Vec::new() }
+        Self { network, steps: stage.steps.clone(), ways, made, events: Vec::new() }
     }
 
     /// Makes all rows that can be made: each step in turn its next ones, again and again.
@@ -136,18 +116,16 @@ impl<'n> Flow<'n> {
         }
     }
 
-    /// The end of the rows from `made` on that a step can make now.
+    /// The end of the rows from `made` on that a step makes next, if it can make them now; else `made`.
     fn ready(&self, step: usize, made: usize) -> usize {
         let network = self.network;
+        let count = if self.ways[step].waits { network.at_once } else { 1 };
         let step = &network.steps[step];
-        let last = (made + network.at_once).min(network.tensors[step.output].height);
-        let there = |end: usize| {
-            step.inputs.iter().all(|&(input, reach)| {
-                let rows = reach.rows(made..end, network.tensors[input].height);
-                self.made[input].is_none_or(|there| rows.end <= there)
-            })
-        };
-        let least = if self.together.waits(step) { last } else { (made + 1).min(last) };
-        (least..=last).rev().find(|&end| end > made && there(end)).unwrap_or(made)
+        let end = (made + count).min(network.tensors[step.output].height);
+        let there = step.inputs.iter().all(|&(input, reach)| {
+            let rows = reach.rows(made..end, network.tensors[input].height);
+            self.made[input].is_none_or(|there| rows.end <= there)
+        });
+        if there { end } else { made }
     }
 }

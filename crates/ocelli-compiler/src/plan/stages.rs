@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::lives::{Ends, Flow, lives, lives_between};
+use super::place::{Effort, place};
 use super::schedule::Stage;
 use super::steps::Network;
 
@@ -11,39 +12,57 @@ pub(super) fn whole_maps(network: &Network) -> Vec<Stage> {
     (0..network.steps.len()).map(|step| Stage { steps: step..step + 1, streamed: false }).collect()
 }
 
+/// What a stage needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The bytes of rows that live at the same time.
+    Peak,
+    /// The bytes that its rows take where they are laid out by themselves.
+    LaidOut,
+}
+
 /// The division of the steps into stages whose largest stage needs the least memory, of all there are: what a stage needs depends on no
-/// other, since what is read across an end of stages is whole.
-pub(super) fn least_peak(network: &Network, flow: Flow) -> Vec<Stage> {
+/// other, since what is read across an end of stages is whole. It is empty where all need `limit` bytes or more.
+pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) -> Vec<Stage> {
     let count = network.steps.len();
     // What the best division of the first steps needs, and the last stage of it.
     let mut best: Vec<(usize, Option<Stage>)> = vec![(usize::MAX, None); count + 1];
     best[0] = (0, None);
-    let limit = lives(network, &whole_maps(network), flow).map_or(usize::MAX, |lives| lives.peak().0);
+    let whole = lives(network, &whole_maps(network), flow).map_or(usize::MAX, |lives| lives.peak().0);
     for start in 0..count {
         if best[start].0 == usize::MAX {
             continue;
         }
         for end in start + 1..=count {
             let (ends, idle_bytes) = part(network, start..end, flow);
-            let mut least = usize::MAX;
-            let mut of_least = None;
+            let mut least_peak = usize::MAX;
             for streamed in [false, true] {
                 if !streamed && end != start + 1 {
                     continue;
                 }
                 let stage = Stage { steps: start..end, streamed };
-                let of_stage = lives_between(network, std::slice::from_ref(&stage), &ends, flow.together);
-                let bytes = of_stage.map(|lives| lives.peak().0 + idle_bytes);
-                if bytes.is_some_and(|bytes| bytes < least) {
-                    (least, of_least) = (bytes.unwrap_or(usize::MAX), Some(stage));
+                let of_stage = lives_between(network, std::slice::from_ref(&stage), &ends, &flow.ways);
+                let Some(of_stage) = of_stage else { continue };
+                let peak = of_stage.peak().0 + idle_bytes;
+                least_peak = least_peak.min(peak);
+                let enough = best[end].0.min(limit);
+                if peak.max(best[start].0) >= enough {
+                    continue;
+                }
+                let bytes = match need {
+                    Need::Peak => peak,
+                    Need::LaidOut => place(&of_stage.buffers, Effort::Least).1 + idle_bytes,
+                };
+                let bytes = bytes.max(best[start].0);
+                if bytes < enough {
+                    best[end] = (bytes, Some(stage));
                 }
             }
-            let bytes = least.max(best[start].0);
-            if bytes < best[end].0 {
-                best[end] = (bytes, of_least);
-            }
             // Longer stages from here need no less.
-            if least > limit {
+            if least_peak != usize::MAX
+                && least_peak >= whole.min(limit)
+                && least_peak > best[end].0.min(whole)
+            {
                 break;
             }
         }
@@ -59,7 +78,7 @@ pub(super) fn least_peak(network: &Network, flow: Flow) -> Vec<Stage> {
 }
 
 /// What a few steps find and leave, and the bytes of tensors that lie there meanwhile and that none of them reads.
-fn part(network: &Network, steps: Range<usize>, flow: Flow) -> (Ends, usize) {
+fn part(network: &Network, steps: Range<usize>, flow: &Flow) -> (Ends, usize) {
     let count = network.tensors.len();
     let (mut before, mut here, mut reads, mut later) =
         (vec![false; count], vec![false; count], vec![false; count], vec![false; count]);

@@ -2,6 +2,7 @@
 
 use ocelli_format::Reach;
 
+use super::costs::Costs;
 use crate::graph::{Axis, NormExtent, TensorId};
 use crate::pack::kernel_window;
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
@@ -26,8 +27,10 @@ pub(super) struct Step {
     pub inputs: Vec<(usize, Reach)>,
     /// The tensor that it makes.
     pub output: usize,
-    /// Bytes that it works in.
-    pub scratch: usize,
+    /// Bytes that it works in, and the fewer that it takes where it makes rows in more parts; none where it needs none.
+    pub scratch: Vec<usize>,
+    /// What it takes to make rows so that they need less memory.
+    pub costs: Costs,
     /// Whether its output may lie where its first input lies.
     pub in_place: bool,
     /// Whether it makes all rows at once.
@@ -70,6 +73,7 @@ impl Network {
                 inputs: inputs.map(|(place, id)| (id.0, reach(graph, node, place))).collect(),
                 output: node.output.0,
                 scratch: graph.scratch_bytes(node),
+                costs: Costs::of(graph, node),
                 in_place: works_in_place(graph, node),
                 whole: is_whole(&node.operation),
             });

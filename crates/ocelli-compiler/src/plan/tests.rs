@@ -4,9 +4,10 @@ use ocelli::{Engine, Model, RunError, operator};
 use ocelli_format::{Metadata, Numerics, Target};
 use proptest::prelude::*;
 
+use super::schedule::Way;
 use super::schedule::{Stage, events};
 use super::steps::Network;
-use super::{Flow, Plan, Together, laid_out, plan};
+use super::{Flow, Plan, laid_out, plan};
 use crate::graph::{Axis, Padding, Quantization, Shape, TensorId, Window};
 use crate::pack::{AlignedBytes, assemble};
 use crate::quantized::{
@@ -168,7 +169,7 @@ fn network(seed: u32) -> QuantizedGraph {
 }
 
 /// A division into stages; where rows cannot flow through what was drawn, its steps stand alone.
-fn division(network: &Network, flow: Flow, random: &mut Random) -> Vec<Stage> {
+fn division(network: &Network, flow: &Flow, random: &mut Random) -> Vec<Stage> {
     let mut stages = Vec::new();
     let mut start = 0;
     while start < network.steps.len() {
@@ -176,7 +177,7 @@ fn division(network: &Network, flow: Flow, random: &mut Random) -> Vec<Stage> {
         let streamed = end > start + 1 || random.below(2) == 0;
         let stage = Stage { steps: start..end, streamed };
         let arrivals = start == 0 && flow.by_rows;
-        if events(network, &stage, arrivals, flow.together).is_some() {
+        if events(network, &stage, arrivals, &flow.ways).is_some() {
             stages.push(stage);
         } else {
             stages.extend((start..end).map(|step| Stage { steps: step..step + 1, streamed: false }));
@@ -245,9 +246,9 @@ proptest! {
         let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
         let expected = run(&graph, &plan(&graph), &input);
         let of = Network::of(&graph);
-        let flow = Flow { by_rows, together: Together::Never };
-        let stages = division(&of, flow, &mut random);
-        let streamed = laid_out(&graph, &of, &stages, flow).expect("rows flow through these stages");
+        let flow = Flow { by_rows, ways: vec![Way::default(); of.steps.len()] };
+        let stages = division(&of, &flow, &mut random);
+        let streamed = laid_out(&graph, &of, &stages, &flow).expect("rows flow through these stages");
         prop_assert!(streamed.peak_bytes + 2 * streamed.counters <= streamed.arena_bytes);
         prop_assert_eq!(run(&graph, &streamed, &input), expected);
     }

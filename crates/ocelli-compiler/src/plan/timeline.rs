@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use ocelli_format::{Feed, Model, Reach, Step as PackedStep};
 
+use super::costs::Costs;
 use super::lives::{Ends, Lives, lives_between};
-use super::schedule::{Stage, Together, events};
+use super::schedule::{Stage, Way, events};
 use super::steps::{Network, Step, Tensor};
 
 /// A model's memory over time. A moment is a row of the input that comes, or a call of a kernel.
@@ -55,27 +56,16 @@ impl Timeline {
         let network = network(model);
         let stages = stages(model);
         let arrivals = model.feed() == Feed::Rows;
-        let waits = |flag: u8| model.steps().any(|step| step.flags & flag != 0);
-        let reduces = |step: &PackedStep<'_>| {
-            let tensors = model.tensor(*step.inputs.first()?).zip(model.tensor(step.output))?;
-            let reach = step.reach(0, tensors.0, tensors.1);
-            Some(matches!(reach, Reach::Window { stride, .. } if stride > 1))
-        };
-        let all =
-            model.steps().all(|step| step.flags & PackedStep::TOGETHER != 0 || reduces(&step) != Some(true));
-        let together = match (waits(PackedStep::TOGETHER), all) {
-            (false, _) => Together::Never,
-            (true, true) => Together::Always,
-            (true, false) => Together::Cheap,
-        };
+        let way = |step: PackedStep<'_>| Way { waits: step.flags & PackedStep::TOGETHER != 0, scratch: 0 };
+        let ways: Vec<Way> = model.steps().map(way).collect();
         let given = if arrivals { Vec::new() } else { vec![network.input] };
         let ends = Ends { given, kept: vec![network.storage(network.output)], arrivals };
-        let lives = lives_between(&network, &stages, &ends, together)?;
+        let lives = lives_between(&network, &stages, &ends, &ways)?;
         let blocks = blocks(model, &network, &lives);
         let mut start = 0;
         let mut times = Vec::new();
         for (index, stage) in stages.iter().enumerate() {
-            let count = events(&network, stage, index == 0 && arrivals, together)?.len() as u32;
+            let count = events(&network, stage, index == 0 && arrivals, &ways)?.len() as u32;
             times.push(start..start + count);
             start += count;
         }
@@ -137,7 +127,8 @@ fn network(model: &Model<'_>) -> Network {
             node: number,
             inputs: Vec::new(),
             output: index(step.output),
-            scratch: 0,
+            scratch: Vec::new(),
+            costs: Costs::default(),
             in_place: false,
             whole: false,
         };
@@ -148,7 +139,7 @@ fn network(model: &Model<'_>) -> Network {
             }
             let reach = step.reach(place, tensor, output);
             if reach == Reach::Scratch {
-                of_step.scratch = tensor.len();
+                of_step.scratch.push(tensor.len());
                 continue;
             }
             if !made.contains(&index(input)) {

@@ -98,11 +98,18 @@ impl<'g> Convolution<'g> {
     fn words<A: Arch, R: Rule>(
         &self,
         parameters: &Parameters<'_, R>,
-    ) -> Result<(Vec<u32>, usize), &'static str> {
+    ) -> Result<(Vec<u32>, Vec<usize>), &'static str> {
+        let shape = &self.shape;
         let (length, scratch_bytes) = if self.depthwise {
-            (A::depthwise_words::<R>(&self.shape), A::depthwise_scratch::<R>(&self.shape))
+            (
+                A::depthwise_words::<R>(shape),
+                scratch_sizes::<A>(|parts| A::depthwise_scratch_in_parts::<R>(shape, parts)),
+            )
         } else {
-            (A::conv_words::<R>(&self.shape), A::conv_scratch::<R>(&self.shape))
+            (
+                A::conv_words::<R>(shape),
+                scratch_sizes::<A>(|parts| A::conv_scratch_in_parts::<R>(shape, parts)),
+            )
         };
         let mut words = vec![0; length.ok_or(NO_KERNEL)?];
         let packed = if self.depthwise {
@@ -154,8 +161,15 @@ impl<'g> Convolution<'g> {
 fn separable_words<A: Arch, R: Rule>(
     shape: &SeparableShape,
     parameters: [&Parameters<'_, R>; 2],
-) -> Option<(Vec<u32>, usize)> {
+) -> Option<(Vec<u32>, Vec<usize>)> {
     let mut words = vec![0; A::separable_words::<R>(shape)?];
     A::pack_separable(shape, parameters, &mut words)?;
-    Some((words, A::separable_scratch::<R>(shape)))
+    Some((words, scratch_sizes::<A>(|parts| A::separable_scratch_in_parts::<R>(shape, parts))))
+}
+
+/// The bytes that a kernel works in where it makes rows as a whole, and the fewer in more parts.
+fn scratch_sizes<A: Arch>(bytes: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut sizes: Vec<usize> = (1..=A::PARTS).map(bytes).collect();
+    sizes.dedup_by(|next, before| next >= before);
+    sizes
 }

@@ -1,6 +1,6 @@
 //! Depthwise convolutions that become one layer with the 1x1 convolution after them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ocelli_kernels::Window;
 use ocelli_kernels::arch::Arch;
@@ -12,15 +12,20 @@ use crate::quantized::{Operation, PackedConv2d, QuantizedGraph};
 /// Layers by the index of their last node: the indices of all their nodes, and what they become.
 pub(super) type Fused = BTreeMap<usize, (Vec<usize>, PackedConv2d)>;
 
-/// Depthwise convolutions, each with the table after it, if any, and the 1x1 convolution of stride 1 without padding after that.
+/// Depthwise convolutions, each with the table after it, if any, and the 1x1 convolution of stride 1 without padding after that; but for those to leave
+/// `apart`.
 pub(super) fn fused<A: Arch>(
     graph: &QuantizedGraph,
     convolutions: &[Option<Result<Convolution<'_>, &'static str>>],
+    apart: &BTreeSet<usize>,
 ) -> Fused {
     let convolution = |node: usize| convolutions[node].as_ref().and_then(|conv| conv.as_ref().ok());
     let mut fused = Fused::new();
     for first in 0..graph.nodes.len() {
-        let Some(depthwise) = convolution(first).filter(|conv| conv.depthwise) else { continue };
+        let Some(depthwise) = convolution(first).filter(|conv| conv.depthwise && !apart.contains(&first))
+        else {
+            continue;
+        };
         let mut nodes = vec![first];
         let mut table = None;
         let last = loop {

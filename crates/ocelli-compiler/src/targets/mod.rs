@@ -5,6 +5,8 @@ mod convolution;
 mod form;
 mod fuse;
 
+use std::collections::BTreeSet;
+
 use ocelli_format::{Model, Step, Target};
 use ocelli_kernels::arch::armv6m::Armv6m;
 use ocelli_kernels::arch::armv7m::Armv7m;
@@ -62,7 +64,12 @@ pub enum Form {
 
 /// The network for a target.
 pub fn lower(graph: &QuantizedGraph, target: Target) -> Lowered {
-    with_kernels!(target, lowered(graph, target))
+    lower_apart(graph, target, &BTreeSet::new())
+}
+
+/// The network for a target, in which some depthwise convolutions, by their nodes' indices, stay apart from the 1x1 convolutions after them.
+pub fn lower_apart(graph: &QuantizedGraph, target: Target, apart: &BTreeSet<usize>) -> Lowered {
+    with_kernels!(target, lowered(graph, target, apart))
 }
 
 /// Which kernels run a step of a packed model.
@@ -78,7 +85,7 @@ pub(crate) fn attention_scratch(target: Target, tokens: usize, [key, value]: [us
     with_kernels!(target, of(tokens, [key, value]))
 }
 
-fn lowered<A: Arch>(graph: &QuantizedGraph, target: Target) -> Lowered {
+fn lowered<A: Arch>(graph: &QuantizedGraph, target: Target, apart: &BTreeSet<usize>) -> Lowered {
     let convolutions: Vec<Option<Result<Convolution, &'static str>>> =
         graph.nodes.iter().map(|node| Convolution::of(graph, node)).collect();
     let mut lowered =
@@ -87,7 +94,7 @@ fn lowered<A: Arch>(graph: &QuantizedGraph, target: Target) -> Lowered {
         lowered.graph.nodes.push(node);
         lowered.layers.push(Layer { nodes, form });
     };
-    let fused = fuse::fused::<A>(graph, &convolutions);
+    let fused = fuse::fused::<A>(graph, &convolutions, apart);
     for (index, node) in graph.nodes.iter().enumerate() {
         if let Some((nodes, packed)) = fused.get(&index) {
             let names: Vec<&str> = nodes.iter().map(|&node| graph.nodes[node].name.as_str()).collect();

@@ -72,11 +72,14 @@ pub struct SeparableRules<'a, R: Rule> {
 /// The kernels of an instruction set.
 ///
 /// Functions that make rows make as many as `output` holds, from row `y` on, and read only the rows of the input that these outputs see.
-/// `scratch` is at least what the `*_scratch` function says, at any address, with any contents. Functions return `None` where shapes and
+/// `scratch` is at least what the `*_scratch_in_parts` function says for some number of parts, at any address, with any contents. Functions return `None` where shapes and
 /// slices do not fit together; `packed` may hold anything, but then outputs may, too.
 pub trait Arch {
     /// Rows that convolutions make at once where they can: calls of a multiple of it are faster.
     const ROWS: usize = 1;
+
+    /// Parts at most that kernels can make a row in, one after another, to work in less memory.
+    const PARTS: usize = 1;
 
     /// Words of a convolution's packed parameters; `None` where the architecture has no kernel for its shape.
     fn conv_words<R: Rule>(_shape: &ConvShape) -> Option<usize> {
@@ -95,6 +98,11 @@ pub trait Arch {
     /// Bytes that [`Arch::conv`] works in.
     fn conv_scratch<R: Rule>(_shape: &ConvShape) -> usize {
         0
+    }
+
+    /// Bytes that [`Arch::conv`] works in where it makes rows in up to `parts` parts, from 1 to [`Arch::PARTS`]: as many as there is memory for.
+    fn conv_scratch_in_parts<R: Rule>(shape: &ConvShape, _parts: usize) -> usize {
+        Self::conv_scratch::<R>(shape)
     }
 
     /// A convolution.
@@ -129,6 +137,11 @@ pub trait Arch {
         0
     }
 
+    /// Bytes that [`Arch::depthwise`] works in where it makes rows in up to `parts` parts, from 1 to [`Arch::PARTS`]: as many as there is memory for.
+    fn depthwise_scratch_in_parts<R: Rule>(shape: &ConvShape, _parts: usize) -> usize {
+        Self::depthwise_scratch::<R>(shape)
+    }
+
     /// A depthwise convolution.
     fn depthwise<R: Rule>(
         _shape: &ConvShape,
@@ -159,6 +172,11 @@ pub trait Arch {
     /// Bytes that [`Arch::separable`] works in.
     fn separable_scratch<R: Rule>(_shape: &SeparableShape) -> usize {
         0
+    }
+
+    /// Bytes that [`Arch::separable`] works in where it makes rows in up to `parts` parts, from 1 to [`Arch::PARTS`]: as many as there is memory for.
+    fn separable_scratch_in_parts<R: Rule>(shape: &SeparableShape, _parts: usize) -> usize {
+        Self::separable_scratch::<R>(shape)
     }
 
     /// A separable layer; `output` holds rows of the 1x1 convolution's output.

@@ -47,9 +47,9 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
     fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
         let (words, scratch) = if DEPTHWISE {
-            (A::depthwise_words::<R>(shape), A::depthwise_scratch::<R>(shape))
+            (A::depthwise_words::<R>(shape), A::depthwise_scratch_in_parts::<R>(shape, A::PARTS))
         } else {
-            (A::conv_words::<R>(shape), A::conv_scratch::<R>(shape))
+            (A::conv_words::<R>(shape), A::conv_scratch_in_parts::<R>(shape, A::PARTS))
         };
         check_sizes(self.packed, words, &self.tensors, scratch)
     }
@@ -107,7 +107,9 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
     }
 
     fn check(&self) -> Result<(), Problem> {
-        let (words, scratch) = (A::separable_words::<R>(&self.shape), A::separable_scratch::<R>(&self.shape));
+        let shape = &self.shape;
+        let words = A::separable_words::<R>(shape);
+        let scratch = A::separable_scratch_in_parts::<R>(shape, A::PARTS);
         check_sizes(self.packed, words, &self.tensors, scratch)
     }
 

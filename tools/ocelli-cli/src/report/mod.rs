@@ -18,7 +18,6 @@ use ocelli::Model;
 use ocelli_compiler::calibrate::data::Dataset;
 use ocelli_compiler::graph::Graph;
 use ocelli_compiler::pack::{AlignedBytes, pack};
-use ocelli_compiler::plan::plan_with;
 use ocelli_compiler::quantize::constant_channels;
 use ocelli_compiler::quantized::{Operation, QuantizedGraph, QuantizedNode};
 
@@ -86,10 +85,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut converted = conversion.run(network, &progress)?;
     constant_channels::fold(&mut converted.graph);
     let graph = &converted.graph;
-    let lowered = conversion.lower(graph).graph;
+    let (lowered, layout) = conversion.plan(graph, &arguments.memory.plan());
+    let lowered = lowered.graph;
     let metadata = conversion.metadata(graph, converted.pictures)?;
     let labels = metadata.labels.clone();
-    let layout = plan_with(&lowered, &arguments.memory.plan());
     arguments.memory.check(&lowered, &layout)?;
     let file = pack(&lowered, &layout, metadata)
         .with_context(|| format!("cannot pack {}", conversion.network.display()))?;
