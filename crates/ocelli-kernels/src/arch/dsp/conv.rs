@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::conv3x3::Conv3x3;
 use super::pack;
-use super::pointwise::{GROUP, Placement, Pointwise, group_words};
+use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::{MAX_ROWS, Order, Row};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters};
@@ -63,7 +63,7 @@ pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
         return layer.words::<R>();
     }
     let plan = Plan::new(shape)?;
-    shape.output[2].div_ceil(GROUP).checked_mul(group_words::<R>(plan.order.steps()))
+    pointwise::words::<R>(shape.output[2], plan.order.steps())
 }
 
 /// [`super::Arch::pack_conv`].
@@ -73,7 +73,7 @@ pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: 
     }
     let order = Plan::new(shape)?.order;
     let value = |step, lane| order.value(step, lane);
-    pack::pack(parameters, order.rows.checked_mul(order.length)?, order.steps(), value, packed)
+    pack::pack(parameters, GROUP, order.rows.checked_mul(order.length)?, order.steps(), value, packed)
 }
 
 /// [`super::Arch::conv_scratch`].

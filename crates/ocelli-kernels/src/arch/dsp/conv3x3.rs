@@ -1,7 +1,7 @@
 //! 3x3 convolution of stride 1: columns of two rows of windows are widened once, not once a window.
 
 use super::pack;
-use super::pointwise::{GROUP, Placement, Pointwise, group_words};
+use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::columns;
 use crate::Map;
 use crate::arch::{ConvShape, Parameters};
@@ -62,7 +62,7 @@ impl<'a> Conv3x3<'a> {
 
     /// Words of parameters.
     pub fn words<R: Rule>(&self) -> Option<usize> {
-        self.shape.output[2].div_ceil(GROUP).checked_mul(group_words::<R>(self.steps()))
+        pointwise::words::<R>(self.shape.output[2], self.steps())
     }
 
     /// Writes the parameters.
@@ -74,7 +74,7 @@ impl<'a> Conv3x3<'a> {
             let (word, half, row) = (step / 6, step / 3 % 2, step % 3);
             Some((row * 3 + column) * channels + word * 4 + half + lane * 2)
         };
-        pack::pack(parameters, channels.checked_mul(9)?, self.steps(), order, packed)
+        pack::pack(parameters, GROUP, channels.checked_mul(9)?, self.steps(), order, packed)
     }
 
     /// Bytes to work in.

@@ -1,4 +1,4 @@
-//! Depthwise 3x3 convolution of two rows into the stream of the pointwise kernel: `depthwise.s`, and the same in plain Rust.
+//! Depthwise 3x3 convolution of two rows into the stream of a pointwise kernel: `depthwise.s`, and the same in plain Rust.
 #![allow(unsafe_code)]
 
 use super::pack::{bound, lanes, power, suits};
@@ -8,9 +8,6 @@ use crate::requantize::Rule;
 
 #[cfg(ocelli_dsp)]
 core::arch::global_asm!(instruction_set!(), include_str!("depthwise.s"), options(raw));
-
-/// Bytes of the stream from a column to the next are kept in half a word.
-const MAX_CHANNELS: usize = 0xffff / 4;
 
 /// Which rows of the output to make.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +21,10 @@ pub struct Rows {
 /// Where rows are made.
 #[derive(Debug)]
 pub struct Work<'a> {
-    /// Receives the rows: `[column][channel / 2][2 rows][2 channels]`.
+    /// Receives the rows: `[column][channel / 2][2 rows][2 channels]`, or as quads `[column / 2][channel / 2][2 columns][2 rows][2 channels]`.
     pub stream: &'a mut [i16],
+    /// Whether as quads: the number of columns is even then.
+    pub quads: bool,
     /// Room for transposed input.
     pub block: &'a mut [u32],
 }
@@ -63,7 +62,7 @@ impl Depthwise3x3 {
             || window.stride[0] != window.stride[1]
             || !(1..=2).contains(&stride)
             || output_channels != channels
-            || !(4..=MAX_CHANNELS).contains(&channels)
+            || channels < 4
             || above > 2
             || before > 1
             || rows == 0
@@ -155,7 +154,7 @@ impl Depthwise3x3 {
         packed: &[u32],
         input: &Map<'_>,
         Rows { y, two }: Rows,
-        Work { stream, block }: Work<'_>,
+        Work { stream, quads, block }: Work<'_>,
     ) -> Option<()> {
         let mut rows = [&[][..]; 5];
         let mut absent = 0u32;
@@ -178,6 +177,7 @@ impl Depthwise3x3 {
         }
         let length = self.width * self.channels;
         let fits = stream.len() >= self.outputs * self.column()
+            && !(quads && self.outputs % 2 == 1)
             && block.len() >= self.block()
             && packed.len() >= self.words::<R>()
             && [input.width, input.channels] == [self.width, self.channels];
@@ -195,6 +195,12 @@ impl Depthwise3x3 {
         #[cfg(ocelli_dsp)]
         {
             let padding = i32::from(self.zero_point);
+            let column = self.column() * 2;
+            // After a column of an even number, and of an odd one; the loop ends at an odd place.
+            let mut column_steps = if quads { [8, column * 2 - 8] } else { [column; 2] };
+            if self.inside % 2 == 1 {
+                column_steps.reverse();
+            }
             let control = Control {
                 rows: rows.map(<[i8]>::as_ptr),
                 step: self.channels,
@@ -209,7 +215,8 @@ impl Depthwise3x3 {
                 output: stream.as_mut_ptr(),
                 parameters: packed.as_ptr(),
                 zero_point: rule.tflite().map_or(0, |rule| rule.zero_point),
-                stream: self.column() << 17,
+                column_steps,
+                channel_steps: 2 ^ if quads { 14 } else { 6 },
             };
             let function = match (self.stride, R::TFLITE) {
                 (1, false) => ocelli_dsp_depthwise_q32,
@@ -219,11 +226,11 @@ impl Depthwise3x3 {
             };
             // SAFETY: the kernel reads `columns` pixels, at most `width`, of `channels` values, at least four, of the rows, which hold
             // `width` of them, and `words` of the parameters; it writes `block` words of the block, and two rows of all channels of
-            // `outputs` columns, `column` values apart, of the stream. The slices have that much, as checked; `new` checked the shape.
+            // `outputs` columns, `column` values for each, of the stream. The slices have that much, as checked; `new` checked the shape.
             unsafe { function(&raw const control) };
         }
         #[cfg(not(ocelli_dsp))]
-        self.model(rule, packed, rows, absent, stream)?;
+        self.model(rule, packed, rows, absent, stream, quads)?;
         Some(())
     }
 }
@@ -238,6 +245,7 @@ impl Depthwise3x3 {
         rows: [&[i8]; 5],
         absent: u32,
         stream: &mut [i16],
+        quads: bool,
     ) -> Option<()> {
         use super::intrinsics::{smlabb, smlad, smmlar, smmulr, ssat8};
         let half = |word: u32, at: usize| (word >> (16 * at)) as i16;
@@ -271,7 +279,12 @@ impl Depthwise3x3 {
                         scaled =
                             smmlar(scaled.wrapping_add(scaled >> 31), power.cast_signed(), rule.zero_point);
                     }
-                    let at = x * self.column() + channel / 2 * 4 + pixel * 2 + channel % 2;
+                    let place = pixel * 2 + channel % 2;
+                    let at = if quads {
+                        x / 2 * 2 * self.column() + channel / 2 * 8 + x % 2 * 4 + place
+                    } else {
+                        x * self.column() + channel / 2 * 4 + place
+                    };
                     *stream.get_mut(at)? = ssat8(scaled) as i16;
                 }
             }
@@ -297,7 +310,8 @@ struct Control {
     output: *mut i16,
     parameters: *const u32,
     zero_point: i32,
-    stream: usize,
+    column_steps: [usize; 2],
+    channel_steps: usize,
 }
 
 #[cfg(ocelli_dsp)]

@@ -1,6 +1,8 @@
-@ Depthwise 3x3 convolution of two output rows, straight into the stream that pointwise.s reads: a pair is the two rows' pixels of a column.
+@ Depthwise 3x3 convolution of two output rows, straight into the stream that pointwise.s or quads.s reads: a pair is the two rows' pixels of a
+@ column, a quad those of two columns. They differ in how far the next column is, which may depend on whether a column's number is odd, and in how
+@ far the next two channels are.
 @
-@ r0: const Depthwise * of depthwise.rs. Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 156 bytes. Input at any address, the rest
+@ r0: const Depthwise * of depthwise.rs. Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 160 bytes. Input at any address, the rest
 @ 4-byte aligned.
 @
 @ Four channels at a time, the columns of all input rows are transposed into a block of int16 lanes:
@@ -19,24 +21,25 @@
 .set F_END, 12             @ of the channel in the block, without the column that is after the loop
 .set F_INSIDE, 16          @ channels left of the block
 .set F_PARAMETERS, 20
-.set F_BIAS, 24            @ twice
-.set F_POWER, 32           @ TfLite: power and zero point
-.set F_BEFORE, 40          @ where a channel begins
-.set F_ENTRY, 44           @ where its loop begins
-.set F_ROWS, 48            @ five pointers
-.set F_STEP, 68
-.set F_COLUMNS, 72
-.set F_BLOCK, 76
-.set F_CHANNELS, 80
-.set F_PADDING, 84
-.set F_ABSENT, 88
-.set F_LEFT, 92
-.set F_RIGHT, 96
-.set F_PIXELS, 100
-.set F_BLOCK_END, 104
-.set F_STREAM, 108
-.set F_LOOP, 112           @ where the loop of four is entered
-.set FRAME, 120
+.set F_BIAS, 24            @ bytes of the stream from a column to the next, where the loop makes it at an even place; and the bias
+.set F_BIAS_ODD, 32        @ the same at an odd place
+.set F_POWER, 40           @ TfLite: power and zero point
+.set F_BEFORE, 48          @ where a channel begins
+.set F_ENTRY, 52           @ where its loop begins
+.set F_ROWS, 56            @ five pointers
+.set F_STEP, 76
+.set F_COLUMNS, 80
+.set F_BLOCK, 84
+.set F_CHANNELS, 88
+.set F_PADDING, 92
+.set F_ABSENT, 96
+.set F_LEFT, 100
+.set F_RIGHT, 104
+.set F_PIXELS, 108
+.set F_BLOCK_END, 112
+.set F_LOOP, 116           @ where the loop of four is entered
+.set F_CHANNEL_STEPS, 120  @ XOR of the bytes from a channel of the stream to the next, after even and after odd ones
+.set FRAME, 124
 
 .macro DW_BEGIN
   push {r4-r11,lr}
@@ -48,8 +51,10 @@
   stmia r6!,{r1-r5}
   ldmia r0!,{r1-r4}
   stmia r6!,{r1-r4}
-  ldmia r0!,{r1-r4}        @ output, parameters, zero point of the output, 2^16 times the stream bytes a column
-  str r4,[sp,#F_STREAM]
+  ldmia r0!,{r1-r6}        @ output, parameters, zero point of the output, stream bytes a column (two), XOR of those a channel
+  str r4,[sp,#F_BIAS]
+  str r5,[sp,#F_BIAS_ODD]
+  str r6,[sp,#F_CHANNEL_STEPS]
   str r1,[sp,#F_OUT]
   movs r1,#2
   str r1,[sp,#F_OUT + 4]
@@ -92,12 +97,9 @@
   str r5,[sp,#F_ENTRY]
 .endm
 
-.macro DW_CHANNEL tflite     @ r8-r12, lr, and biases
+.macro DW_CHANNEL tflite     @ r8-r12, lr; the bias in r2
   ldr r3,[sp,#F_PARAMETERS]
   ldmia r3!,{r2,r8-r12,lr}
-  strd r2,r2,[sp,#F_BIAS]
-  ldr r4,[sp,#F_STREAM]
-  pkhbt r12,r12,r4
  .if \tflite
   ldr r4,[r3],#4
   str r4,[sp,#F_POWER]
@@ -122,7 +124,6 @@
   ssat \second,#8,\second
   strh.w \first,[r1]
   strh.w \second,[r1,#4]
-  add.w r1,r1,r12,lsr #16
 .endm
 
 @ Rows that are not on the map: bit i of F_ABSENT is halfword i of a channel in the block.
@@ -152,8 +153,9 @@
 
 .macro DW_NEXT_CHANNEL bytes
   ldm sp,{r0-r4}
-  add r1,r2                @ halfwords 0, 1, 4, 5, ...
-  eor r2,r2,#4
+  ldr r5,[sp,#F_CHANNEL_STEPS]
+  add r1,r2                @ halfwords 0, 1, then past the other pixels
+  eors r2,r5
   adds r0,#\bytes
   adds r3,#\bytes
   subs r4,#1
@@ -183,7 +185,7 @@
   smlat\half \second,r2,\middle,\second
 .endm
 
-.macro DW_COLUMN first, second, next_first, next_second, tflite
+.macro DW_COLUMN first, second, next_first, next_second, bias, tflite
   ldrd r2,r3,[r0],#32
   DW_TAP \first,\second,\first,\second,r10,r12,b
   DW_FINISH \first,\second,\tflite
@@ -191,8 +193,9 @@
   ldrd r2,r3,[r0,#-32]
  .endif
   DW_TAP \next_first,\next_second,\next_first,\next_second,r9,r11,t
-  ldrd \first,\second,[sp,#F_BIAS]
-  DW_TAP \first,\second,\first,\second,r8,r11,b
+  ldrd \first,\second,[sp,#\bias]
+  add r1,\first
+  DW_TAP \first,\second,\second,\second,r8,r11,b
 .endm
 
 .macro DEPTHWISE_1 name, tflite, bytes
@@ -259,6 +262,8 @@
 1:
   DW_CHANNEL \tflite
   mov r4,r2
+  str r2,[sp,#(F_BIAS + 4)]
+  str r2,[sp,#(F_BIAS_ODD + 4)]
   ldr pc,[sp,#F_BEFORE]
 .balign 4
 11:
@@ -275,8 +280,8 @@
 13:
   ldrd r2,r3,[r0],#32
   DW_TAP r4,r5,r4,r5,r9,r11,t
-  ldrd r6,r7,[sp,#F_BIAS]
-  DW_TAP r6,r7,r6,r7,r8,r11,b
+  ldr r7,[sp,#(F_BIAS + 4)]
+  DW_TAP r6,r7,r7,r7,r8,r11,b
   ldr pc,[sp,#F_ENTRY]
 .balign 4
 7:
@@ -290,8 +295,8 @@
 .balign 4
 5:
  .rept 2
-  DW_COLUMN r4,r5,r6,r7,\tflite
-  DW_COLUMN r6,r7,r4,r5,\tflite
+  DW_COLUMN r4,r5,r6,r7,F_BIAS,\tflite
+  DW_COLUMN r6,r7,r4,r5,F_BIAS_ODD,\tflite
  .endr
   ldr r2,[sp,#F_END]
   cmp r0,r2
@@ -331,7 +336,7 @@
   smlatb r5,r3,r11,r5
 .endm
 
-.macro DW_COLUMN_2 tflite
+.macro DW_COLUMN_2 step, tflite
   DW_LOAD_2
   DW_TAP_2 r9,r11,t
   DW_LOAD_2
@@ -340,6 +345,8 @@
  .if \tflite
   ldrd r2,r3,[r0,#-48]
  .endif
+  ldr r4,[sp,#\step]
+  add r1,r4
   DW_FIRST_2
 .endm
 
@@ -439,8 +446,9 @@
   ldr pc,[sp,#F_ENTRY]
 .balign 4
 5:
- .rept 4
-  DW_COLUMN_2 \tflite
+ .rept 2
+  DW_COLUMN_2 F_BIAS,\tflite
+  DW_COLUMN_2 F_BIAS_ODD,\tflite
  .endr
   ldr r2,[sp,#F_END]
   cmp r0,r2
@@ -462,7 +470,7 @@
 .size \name, . - \name
 .endm
 
-DEPTHWISE_1 ocelli_dsp_depthwise_q32, 0, 84
-DEPTHWISE_1 ocelli_dsp_depthwise_tflite, 1, 108
+DEPTHWISE_1 ocelli_dsp_depthwise_q32, 0, 82
+DEPTHWISE_1 ocelli_dsp_depthwise_tflite, 1, 106
 DEPTHWISE_2 ocelli_dsp_depthwise_2_q32, 0, 92
 DEPTHWISE_2 ocelli_dsp_depthwise_2_tflite, 1, 116

@@ -96,14 +96,14 @@ impl DepthwiseAny {
         Some(())
     }
 
-    /// As [`super::depthwise::Depthwise3x3::rows`].
+    /// As [`super::depthwise::Depthwise3x3::rows`], never as quads.
     pub fn rows<R: Rule>(
         &self,
         rule: &R,
         packed: &[u32],
         input: &Map<'_>,
         Rows { y, two }: Rows,
-        Work { stream, block }: Work<'_>,
+        Work { stream, block, .. }: Work<'_>,
     ) -> Option<()> {
         let channels = self.shape.input[2];
         let block = block.get_mut(..self.block())?;

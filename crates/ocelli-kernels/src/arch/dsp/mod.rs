@@ -30,6 +30,7 @@ mod norm;
 mod pack;
 mod pointwise;
 mod pool;
+mod quads;
 mod separable;
 mod tflite;
 mod widen;

@@ -1,8 +1,16 @@
-//! Writing parameters in the layout of `pointwise.s`, and the proofs that it is exact.
+//! Writing parameters in the layout of `pointwise.s` and `quads.s`, and the proofs that it is exact.
 
-use super::pointwise::{GROUP, WHOLE, group_words};
 use crate::arch::Parameters;
 use crate::requantize::{Rule, TfLiteChannel};
+
+/// Layers of more steps keep whole multipliers under [`crate::Q32`]: theirs are so small that 8 bits count.
+pub const WHOLE: usize = 64;
+
+/// Words of the parameters of a group of so many output channels, for `steps` steps of two values.
+pub const fn group_words<R: Rule>(group: usize, steps: usize) -> usize {
+    let finish = if R::TFLITE { 3 } else { 2 };
+    steps.saturating_mul(group / 2).saturating_add(group.saturating_mul(finish))
+}
 
 /// Least right shift of TFLite's rule that is done by `SMMLAR` with `2^(32 - shift)`.
 const LEAST_SHIFT: u32 = 2;
@@ -31,20 +39,22 @@ pub fn lanes(top: i32, bottom: i32) -> u32 {
     (top.cast_unsigned() << 16) | (bottom.cast_unsigned() & 0xffff)
 }
 
-/// Writes all groups of a layer of which each channel has `taps` weights; `order` says which of them, if any, is value 0 or 1 of a step.
+/// Writes all groups, each of an even number of channels, of a layer of which each channel has `taps` weights; `order` says which of them, if
+/// any, is value 0 or 1 of a step.
 pub fn pack<R: Rule>(
     parameters: &Parameters<'_, R>,
+    group: usize,
     taps: usize,
     steps: usize,
     order: impl Fn(usize, usize) -> Option<usize>,
     packed: &mut [u32],
 ) -> Option<()> {
-    if !suits(&parameters.rule) || taps == 0 {
+    if !suits(&parameters.rule) || taps == 0 || group == 0 {
         return None;
     }
-    let channels = parameters.channels.chunks(GROUP);
-    let weights = parameters.weights.chunks(taps.checked_mul(GROUP)?);
-    let words = packed.chunks_exact_mut(group_words::<R>(steps));
+    let channels = parameters.channels.chunks(group);
+    let weights = parameters.weights.chunks(taps.checked_mul(group)?);
+    let words = packed.chunks_exact_mut(group_words::<R>(group, steps));
     let groups = channels.len();
     if weights.len() != groups || words.len() != groups {
         return None;
@@ -58,9 +68,9 @@ pub fn pack<R: Rule>(
             let weight = tap.and_then(|tap| weights.get(at * taps + tap)).filter(|_| !zero(at));
             weight.map_or(0, |&weight| i32::from(weight))
         };
-        let (bias, rest) = words.split_first_chunk_mut::<4>()?;
-        let (body, finish) = rest.split_at_mut_checked(steps.checked_mul(2)?)?;
-        for pair in [0, 1] {
+        let (bias, rest) = words.split_at_mut_checked(group)?;
+        let (body, finish) = rest.split_at_mut_checked(steps.checked_mul(group / 2)?)?;
+        for pair in 0..group / 2 {
             let [a, b] = [channel(pair * 2), channel(pair * 2 + 1)];
             let [bound_a, bound_b] = [0, 1].map(|at| {
                 let start = (pair * 2 + at) * taps;
@@ -73,7 +83,7 @@ pub fn pack<R: Rule>(
             }
             *bias.get_mut(pair * 2)? = b.bias.wrapping_mul(256).wrapping_add(a.bias).cast_unsigned();
             *bias.get_mut(pair * 2 + 1)? = a.bias.cast_unsigned();
-            for (step, words) in body.chunks_exact_mut(2).enumerate() {
+            for (step, words) in body.chunks_exact_mut(group / 2).enumerate() {
                 let mut paired = [0; 2];
                 for (lane, paired) in paired.iter_mut().enumerate() {
                     let tap = order(step, lane);

@@ -1,12 +1,13 @@
 //! Pointwise convolution over a stream of pixel pairs: `pointwise.s`, and the same in plain Rust.
 #![allow(unsafe_code)]
 
+#[cfg(ocelli_dsp)]
+use super::pack::WHOLE;
+use super::pack::group_words;
 use crate::requantize::Rule;
 
 /// Output channels of a group, whose weights lie together.
 pub const GROUP: usize = 4;
-/// Layers of more steps keep whole multipliers under [`crate::Q32`]: theirs are so small that 8 bits count.
-pub const WHOLE: usize = 64;
 /// Steps that the shallow kernel makes at most.
 #[cfg(ocelli_dsp)]
 const SHALLOW: usize = 32;
@@ -14,9 +15,9 @@ const SHALLOW: usize = 32;
 #[cfg(ocelli_dsp)]
 core::arch::global_asm!(instruction_set!(), include_str!("pointwise.s"), options(raw));
 
-/// Words of a group's parameters for `steps` steps of two values.
-pub const fn group_words<R: Rule>(steps: usize) -> usize {
-    steps.saturating_mul(2).saturating_add(if R::TFLITE { 12 } else { 8 })
+/// Words of the parameters of `outputs` channels.
+pub fn words<R: Rule>(outputs: usize, steps: usize) -> Option<usize> {
+    outputs.div_ceil(GROUP).checked_mul(group_words::<R>(GROUP, steps))
 }
 
 /// Where a run of pixels goes.
@@ -63,7 +64,7 @@ unsafe extern "C" {
 pub struct Pointwise<'a, R: Rule> {
     /// The rule.
     pub rule: &'a R,
-    /// Its groups' parameters, each [`group_words`].
+    /// Its groups' parameters, [`words`] in all.
     pub weights: &'a [u32],
     /// Half the values of a pixel, rounded up.
     pub steps: usize,
@@ -108,11 +109,10 @@ impl<R: Rule> Pointwise<'_, R> {
         let read = last.checked_mul(stream_step)?.checked_add(self.steps.checked_mul(4)?)?;
         let written =
             last.checked_mul(placement.step)?.checked_add(placement.second)?.checked_add(self.outputs)?;
-        let groups = self.outputs.div_ceil(GROUP);
-        let words = groups.checked_mul(group_words::<R>(self.steps))?;
+        let words = words::<R>(self.outputs, self.steps)?;
         let output = output.get_mut(placement.start..)?;
         let fits = read <= stream.len() && written <= output.len() && words <= self.weights.len();
-        if !fits || groups == 0 || self.steps == 0 {
+        if !fits || self.outputs == 0 || self.steps == 0 {
             return None;
         }
         #[cfg(ocelli_dsp)]
@@ -126,7 +126,7 @@ impl<R: Rule> Pointwise<'_, R> {
                 weights_end: self
                     .weights
                     .as_ptr()
-                    .wrapping_add(groups * group_words::<R>(self.steps) + usize::from(tail > 0)),
+                    .wrapping_add(groups * group_words::<R>(GROUP, self.steps) + usize::from(tail > 0)),
                 tail,
                 steps: self.steps,
                 zero_point: self.rule.tflite().map_or(0, |rule| rule.zero_point),
@@ -154,7 +154,7 @@ impl<R: Rule> Pointwise<'_, R> {
             let output = output.get_mut(pair * placement.step..)?;
             for pixel in 0..PIXELS {
                 let output = output.get_mut(pixel * placement.second..)?.get_mut(..self.outputs)?;
-                self.pixel(stream, pixel, output)?;
+                model::pixel::<R, GROUP, 2>(self.rule, self.weights, self.steps, stream, pixel, output)?;
             }
         }
         Some(())
@@ -162,47 +162,53 @@ impl<R: Rule> Pointwise<'_, R> {
 }
 
 #[cfg(not(ocelli_dsp))]
-mod model {
-    use super::{GROUP, Pointwise, WHOLE, group_words};
+pub(super) mod model {
     use crate::arch::dsp::intrinsics::{smlad, smmlar, smmulr, ssat8, sxtb16};
+    use crate::arch::dsp::pack::{WHOLE, group_words};
     use crate::requantize::Rule;
 
-    impl<R: Rule> Pointwise<'_, R> {
-        /// One pixel of a pair.
-        pub(super) fn pixel(&self, stream: &[i16], pixel: usize, output: &mut [i8]) -> Option<()> {
-            let groups = self.weights.chunks_exact(group_words::<R>(self.steps));
-            for (output, group) in output.chunks_mut(GROUP).zip(groups) {
-                let (bias, rest) = group.split_first_chunk::<4>()?;
-                let mut sums = bias.map(u32::cast_signed);
-                let (weights, finish) = rest.split_at_checked(self.steps * 2)?;
-                for (values, weights) in stream.chunks_exact(4).zip(weights.chunks_exact(2)) {
-                    let lane = |at: usize| values.get(pixel * 2 + at).map(|&value| u32::from(value as u16));
-                    let values = (lane(1)? << 16) | lane(0)?;
-                    for (sums, &weight) in sums.chunks_exact_mut(2).zip(weights) {
-                        if let [high, low] = sums {
-                            *high = smlad(weight, values, *high);
-                            *low = smlad(sxtb16(weight), values, *low);
-                        }
+    /// One of the pixels whose values lie side by side in the stream; `GROUP` channels have their parameters together.
+    pub fn pixel<R: Rule, const GROUP: usize, const PIXELS: usize>(
+        rule: &R,
+        weights: &[u32],
+        steps: usize,
+        stream: &[i16],
+        pixel: usize,
+        output: &mut [i8],
+    ) -> Option<()> {
+        let groups = weights.chunks_exact(group_words::<R>(GROUP, steps));
+        for (output, group) in output.chunks_mut(GROUP).zip(groups) {
+            let (bias, rest) = group.split_first_chunk::<GROUP>()?;
+            let mut sums = bias.map(u32::cast_signed);
+            let (weights, finish) = rest.split_at_checked(steps * GROUP / 2)?;
+            let values = stream.chunks_exact(PIXELS * 2);
+            for (values, weights) in values.zip(weights.chunks_exact(GROUP / 2)) {
+                let lane = |at: usize| values.get(pixel * 2 + at).map(|&value| u32::from(value as u16));
+                let values = (lane(1)? << 16) | lane(0)?;
+                for (sums, &weight) in sums.chunks_exact_mut(2).zip(weights) {
+                    if let [high, low] = sums {
+                        *high = smlad(weight, values, *high);
+                        *low = smlad(sxtb16(weight), values, *low);
                     }
                 }
-                for (channel, output) in output.iter_mut().enumerate() {
-                    let sums = sums.get(channel / 2 * 2..)?;
-                    let odd = channel % 2 == 1;
-                    let high = sums.first()?.wrapping_sub(*sums.get(1)?);
-                    let low = *sums.get(1)?;
-                    let value = if let Some(rule) = self.rule.tflite() {
-                        let [multiplier, power] = [0, 1].map(|at| finish.get(channel * 2 + at));
-                        let value = if odd { high >> 8 } else { low };
-                        let high = smmlar(value, multiplier?.cast_signed(), value);
-                        smmlar(high.wrapping_add(high >> 31), power?.cast_signed(), rule.zero_point)
-                    } else {
-                        let high = if self.steps > WHOLE { high >> 8 } else { high };
-                        smmulr(if odd { high } else { low }, finish.get(channel)?.cast_signed())
-                    };
-                    *output = ssat8(value) as i8;
-                }
             }
-            Some(())
+            for (channel, output) in output.iter_mut().enumerate() {
+                let sums = sums.get(channel / 2 * 2..)?;
+                let odd = channel % 2 == 1;
+                let high = sums.first()?.wrapping_sub(*sums.get(1)?);
+                let low = *sums.get(1)?;
+                let value = if let Some(rule) = rule.tflite() {
+                    let [multiplier, power] = [0, 1].map(|at| finish.get(channel * 2 + at));
+                    let value = if odd { high >> 8 } else { low };
+                    let high = smmlar(value, multiplier?.cast_signed(), value);
+                    smmlar(high.wrapping_add(high >> 31), power?.cast_signed(), rule.zero_point)
+                } else {
+                    let high = if steps > WHOLE { high >> 8 } else { high };
+                    smmulr(if odd { high } else { low }, finish.get(channel)?.cast_signed())
+                };
+                *output = ssat8(value) as i8;
+            }
         }
+        Some(())
     }
 }

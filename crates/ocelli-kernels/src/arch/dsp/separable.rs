@@ -3,7 +3,8 @@
 use super::depthwise::{Depthwise3x3, Rows, Work};
 use super::depthwise_any::DepthwiseAny;
 use super::pack::{self, clamp};
-use super::pointwise::{GROUP, Placement, Pointwise, group_words};
+use super::pointwise::{self, Placement, Pointwise};
+use super::quads::{self, Quads};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::requantize::Rule;
@@ -43,6 +44,16 @@ impl Layer {
 
     fn stream(&self) -> usize {
         self.outputs().saturating_mul(self.column())
+    }
+
+    /// Steps of the pointwise convolution.
+    fn steps(&self) -> usize {
+        self.column() / 4
+    }
+
+    /// Whether a pointwise convolution of so many outputs goes through [`Quads`].
+    fn quads(&self, outputs: usize) -> bool {
+        matches!(self, Self::Three(_)) && quads::suits(self.outputs(), self.steps(), outputs)
     }
 
     fn words<R: Rule>(&self) -> usize {
@@ -100,6 +111,7 @@ struct Depthwise<'a, R: Rule> {
     layer: &'a Layer,
     rule: &'a R,
     packed: &'a [u32],
+    quads: bool,
 }
 
 impl<R: Rule> Depthwise<'_, R> {
@@ -117,7 +129,7 @@ impl<R: Rule> Depthwise<'_, R> {
         let (stream, _) = take::<i16>(rest, self.layer.stream())?;
         for output in output.chunks_mut(row_length.checked_mul(2).filter(|&length| length > 0)?) {
             let two = output.len() > row_length;
-            let work = Work { stream: &mut *stream, block: &mut *block };
+            let work = Work { stream: &mut *stream, quads: self.quads, block: &mut *block };
             self.layer.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
             then(stream, two, output)?;
             y = y.checked_add(2)?;
@@ -140,7 +152,7 @@ pub fn depthwise<R: Rule>(
     let channels = shape.output[2];
     let row_length = channels.checked_mul(shape.output[1])?;
     let columns = layer.column();
-    let depthwise = Depthwise { layer: &layer, rule, packed };
+    let depthwise = Depthwise { layer: &layer, rule, packed, quads: false };
     depthwise.rows(input, y, row_length, output, scratch, |stream, _, output| {
         for (pixel, row) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
             for (values, row) in
@@ -161,8 +173,8 @@ pub fn depthwise<R: Rule>(
 /// [`super::Arch::separable_words`].
 pub fn words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
     let layer = Layer::new(&shape.depthwise)?;
-    let groups = shape.outputs.div_ceil(GROUP).checked_mul(group_words::<R>(layer.column() / 4))?;
-    layer.words::<R>().checked_add(groups)
+    let words = if layer.quads(shape.outputs) { quads::words::<R> } else { pointwise::words::<R> };
+    layer.words::<R>().checked_add(words(shape.outputs, layer.steps())?)
 }
 
 /// [`super::Arch::pack_separable`].
@@ -176,7 +188,8 @@ pub fn pack<R: Rule>(
     let (first, second) = packed.split_at_mut_checked(layer.words::<R>())?;
     layer.pack(depthwise, first)?;
     let order = |step: usize, lane: usize| Some(step * 2 + lane).filter(|&channel| channel < channels);
-    pack::pack(pointwise, channels, layer.column() / 4, order, second)
+    let group = if layer.quads(shape.outputs) { quads::GROUP } else { pointwise::GROUP };
+    pack::pack(pointwise, group, channels, layer.steps(), order, second)
 }
 
 /// [`super::Arch::separable`].
@@ -192,19 +205,26 @@ pub fn separable<R: Rule>(
     let layer = Layer::new(&shape.depthwise)?;
     let (first, second) = packed.split_at_checked(layer.words::<R>())?;
     let outputs = shape.outputs;
-    let row_length = outputs.checked_mul(layer.outputs())?;
-    let pointwise = Pointwise { rule: &rules.pointwise, weights: second, steps: layer.column() / 4, outputs };
+    let width = layer.outputs();
+    let row_length = outputs.checked_mul(width)?;
     let columns = layer.column();
-    let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first };
+    let quads = layer.quads(outputs);
+    let (rule, weights, steps) = (&rules.pointwise, second, layer.steps());
+    let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first, quads };
     depthwise.rows(input, y, row_length, output, scratch, |stream, two, output| {
         middle(rules, stream);
-        let placement = Placement { start: 0, second: row_length, step: outputs };
-        if two {
-            pointwise.pairs(stream, columns, layer.outputs(), output, placement)?;
+        if quads {
+            Quads { rule, weights, steps, outputs }.rows(stream, width, output)?;
         } else {
-            pointwise.singles(stream, columns, layer.outputs(), output, placement)?;
+            let pointwise = Pointwise { rule, weights, steps, outputs };
+            let placement = Placement { start: 0, second: row_length, step: outputs };
+            if two {
+                pointwise.pairs(stream, columns, width, output, placement)?;
+            } else {
+                pointwise.singles(stream, columns, width, output, placement)?;
+            }
         }
-        clamp(&rules.pointwise, output);
+        clamp(rule, output);
         Some(())
     })
 }

@@ -1,0 +1,193 @@
+@ Pointwise convolution of four pixels at a time, two output channels at a time: 11 instructions for 16 multiplications.
+@
+@ Stream: int16, [quad][step][4 pixels][2 values]; a step is two of the K values of a pixel. Pixels 0 and 2 of a quad lie side by side in a row of
+@ the output, 1 and 3 below them in the next. Where there is no next row, the structure says that it lies 0 bytes away: pixels 1 and 3 are
+@ written first, over which the others are.
+@ Weights, for each two channels a, b: 256*bias_b + bias_a, bias_a; then a word a step of two lanes (one a value): 256*weight_b + weight_a;
+@   then Q32: multiplier_a, multiplier_b / 256, or TfLite: for each channel 2 * multiplier - 2^32, 2^(32 - right shift).
+@ They are as in pointwise.s, and are copied to the stack for all quads, where they need no pointer.
+@ void name(const Control *): see quads.rs for the structure.
+@ Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 236 bytes. Everything is 4-byte aligned but the output, which is at any address.
+
+.syntax unified
+.thumb
+
+@ The frame begins with 32 words, of which the last hold the weights of all steps but the first.
+.set Q_BIAS, 128
+.set Q_FINISH, 136         @ multipliers; TfLite: and powers
+.set Q_OUT, 152            @ of the quad; and from the first row to the second
+.set Q_STEP, 160           @ bytes of a pixel of the output; and where the first row ends for these channels
+.set Q_FIRST, 168          @ weights of the first step
+.set Q_ENTRY, 172          @ where the loop over steps is entered
+.set Q_STREAM, 176
+.set Q_WEIGHTS, 180
+.set Q_PAIRS, 184          @ pairs of channels left
+.set Q_COPY, 188           @ where the copying of weights is entered
+.set Q_BODY, 192           @ bytes of the weights of all steps but the first
+.set Q_ROW, 196            @ bytes of a row of the output
+.set Q_ZERO, 200           @ zero point of the output
+.set Q_FRAME, 204
+
+.macro QUAD_STEP at
+  ldmia.w r0!,{r1,r2,r3,r12}
+  ldr.w lr,[sp,#\at]
+  smlad r4,lr,r1,r4
+  smlad r6,lr,r2,r6
+  smlad r8,lr,r3,r8
+  smlad r10,lr,r12,r10
+  sxtb16 lr,lr
+  smlad r5,lr,r1,r5
+  smlad r7,lr,r2,r7
+  smlad r9,lr,r3,r9
+  smlad r11,lr,r12,r11
+.endm
+
+.macro QUAD_TFLITE value, multiplier, power
+  smmlar \value,\value,\multiplier,\value
+  add.w \value,\value,\value,asr #31
+  smmlar \value,\value,\power,r12
+.endm
+
+.macro QUADS name, tflite
+.section .text.\name,"ax",%progbits
+.global \name
+.type \name,%function
+.thumb_func
+\name:
+  push {r4-r11,lr}
+  sub sp,#Q_FRAME
+  ldmia r0,{r4-r12}        @ stream, weights, output, to the second row, bytes of a pixel, pairs of channels, steps, zero point, quads
+  strd r4,r5,[sp,#Q_STREAM]
+  strd r6,r7,[sp,#Q_OUT]
+  mul r3,r12,r8
+  lsls r3,r3,#1
+  str r3,[sp,#Q_ROW]
+  add r3,r6
+  strd r8,r3,[sp,#Q_STEP]
+  str r9,[sp,#Q_PAIRS]
+  str r11,[sp,#Q_ZERO]
+  sub r4,r10,#1
+  lsls r4,r4,#2
+  str r4,[sp,#Q_BODY]
+  rsb r4,r10,#32           @ steps that are skipped, of 31 after the first
+  movs r5,#44
+  mul r4,r4,r5
+  adr.w r5,5f
+  add r4,r5
+  adds r4,#1
+  str r4,[sp,#Q_ENTRY]
+  adds r4,r10,#2           @ blocks of 4 words that the weights after the first take
+  lsrs r4,r4,#2
+  rsb r4,r4,#8
+  adr.w r5,3f
+  add r5,r5,r4,lsl #3
+  adds r5,#1
+  str r5,[sp,#Q_COPY]
+  ldr r0,[sp,#Q_WEIGHTS]
+1:                         @ two channels
+  ldmia r0!,{r4,r5,r6}
+  strd r4,r5,[sp,#Q_BIAS]
+  str r6,[sp,#Q_FIRST]
+  ldr r1,[sp,#Q_BODY]
+  add r0,r1
+ .if \tflite
+  ldm r0,{r4-r7}
+  strd r6,r7,[sp,#(Q_FINISH + 8)]
+  add r2,r0,#16
+ .else
+  ldrd r4,r5,[r0]
+  add r2,r0,#8
+ .endif
+  strd r4,r5,[sp,#Q_FINISH]
+  str r2,[sp,#Q_WEIGHTS]
+  add r1,sp,#128
+  ldr pc,[sp,#Q_COPY]
+.balign 4
+3:                         @ from the last; up to 3 words before the weights are copied, too, and not read
+ .rept 8
+  ldmdb r0!,{r4-r7}
+  stmdb r1!,{r4-r7}
+ .endr
+  ldr r0,[sp,#Q_STREAM]
+2:                         @ four pixels
+  ldrd r4,r5,[sp,#Q_BIAS]
+  ldmia.w r0!,{r1,r2,r3,r12}
+  ldr.w lr,[sp,#Q_FIRST]
+  smlad r6,lr,r2,r4
+  smlad r8,lr,r3,r4
+  smlad r10,lr,r12,r4
+  smlad r4,lr,r1,r4
+  sxtb16 lr,lr
+  smlad r7,lr,r2,r5
+  smlad r9,lr,r3,r5
+  smlad r11,lr,r12,r5
+  smlad r5,lr,r1,r5
+  ldr pc,[sp,#Q_ENTRY]
+.balign 4
+5:
+ .set q_at,4
+ .rept 31
+  QUAD_STEP q_at
+  .set q_at,q_at + 4
+ .endr
+  sub r4,r4,r5
+  sub r6,r6,r7
+  sub r8,r8,r9
+  sub r10,r10,r11
+ .if \tflite
+  ldrd r1,r2,[sp,#Q_FINISH]
+  ldr r12,[sp,#Q_ZERO]
+  .irp value,r5,r7,r9,r11
+  QUAD_TFLITE \value,r1,r2
+  .endr
+  ldrd r1,r2,[sp,#(Q_FINISH + 8)]
+  .irp value,r4,r6,r8,r10
+  asr.w \value,\value,#8
+  QUAD_TFLITE \value,r1,r2
+  .endr
+ .else
+  ldrd r1,r2,[sp,#Q_FINISH]
+  .irp value,r5,r7,r9,r11
+  smmulr \value,\value,r1
+  .endr
+  .irp value,r4,r6,r8,r10
+  smmulr \value,\value,r2
+  .endr
+ .endif
+ .irp value,r4,r5,r6,r7,r8,r9,r10,r11
+  ssat \value,#8,\value
+ .endr
+  bfi r5,r4,#8,#8
+  bfi r7,r6,#8,#8
+  bfi r9,r8,#8,#8
+  bfi r11,r10,#8,#8
+  ldrd r1,r2,[sp,#Q_OUT]
+  ldrd r3,r12,[sp,#Q_STEP]
+  strh r7,[r1,r2]
+  strh r5,[r1]
+  add r1,r3
+  strh.w r11,[r1,r2]
+  strh.w r9,[r1]
+  add r1,r3
+  str r1,[sp,#Q_OUT]
+  cmp r1,r12
+  bne.w 2b
+  ldr r2,[sp,#Q_PAIRS]
+  subs r2,#1
+  beq 9f
+  str r2,[sp,#Q_PAIRS]
+  ldr r3,[sp,#Q_ROW]
+  add r12,r12,#2
+  str r12,[sp,#(Q_STEP + 4)]
+  sub r1,r12,r3
+  str r1,[sp,#Q_OUT]
+  ldr r0,[sp,#Q_WEIGHTS]
+  b.w 1b
+9:
+  add sp,#Q_FRAME
+  pop {r4-r11,pc}
+.size \name, . - \name
+.endm
+
+QUADS ocelli_dsp_quads_q32, 0
+QUADS ocelli_dsp_quads_tflite, 1
