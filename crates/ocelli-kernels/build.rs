@@ -15,6 +15,10 @@ fn main() {
         // RISC-V with the M extension.
         ("rv32", &["riscv32im", "riscv32gc"]),
     ];
+    println!("cargo::rustc-check-cfg=cfg(ocelli_fpu)");
+    if target.starts_with("thumb") && target.ends_with("hf") {
+        println!("cargo::rustc-cfg=ocelli_fpu");
+    }
     for (name, prefixes) in sets {
         println!("cargo::rustc-check-cfg=cfg(ocelli_{name})");
         if prefixes.iter().any(|prefix| target.starts_with(prefix)) {

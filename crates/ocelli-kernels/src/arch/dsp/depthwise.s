@@ -231,31 +231,32 @@
   str r8,[sp,#F_START]
   str r4,[sp,#F_END]
   ldr r10,[sp,#F_STEP]
-  mov r11,r9
-  movs r12,#0
+  mul r12,r7,r10
+  add r0,r12
+  add r1,r12
+  add r2,r12
+  add r3,r12
+  rsb r12,r12,#0           @ from the end of the rows to the column
 3:
   ldr.w r4,[r0,r12]
   ldr.w r5,[r1,r12]
-  ldr.w r6,[r2,r12]
-  ldr.w r7,[r3,r12]
-  add r12,r10
-  pkhbt r8,r4,r6,lsl #16
-  pkhtb r6,r6,r4,asr #16
-  pkhbt r4,r5,r7,lsl #16
-  pkhtb r7,r7,r5,asr #16
-  sxtb16 r5,r6
-  sxtb16 r9,r7
-  strd r5,r9,[lr,#16]
+  ldr.w r8,[r2,r12]
+  ldr.w r9,[r3,r12]
+  pkhbt r6,r4,r8,lsl #16
+  pkhtb r10,r8,r4,asr #16
+  pkhbt r7,r5,r9,lsl #16
+  pkhtb r11,r9,r5,asr #16
+  sxtb16 r4,r6
+  sxtb16 r5,r7
   sxtb16 r6,r6,ror #8
   sxtb16 r7,r7,ror #8
-  strd r6,r7,[lr,#24]
-  sxtb16 r5,r8,ror #8
-  sxtb16 r9,r4,ror #8
-  strd r5,r9,[lr,#8]
-  sxtb16 r8,r8
-  sxtb16 r4,r4
-  strd r8,r4,[lr],#32
-  cmp lr,r11
+  sxtb16 r8,r10
+  sxtb16 r9,r11
+  sxtb16 r10,r10,ror #8
+  sxtb16 r11,r11,ror #8
+  stmia lr!,{r4-r11}
+  ldr r4,[sp,#F_STEP]
+  adds r12,r4
   bne 3b
   DW_ABSENT 32
   ldm sp,{r0,r1}

@@ -9,8 +9,22 @@ pub const GROUP: usize = 2;
 /// Steps of two values that the kernel makes at most.
 const MOST_STEPS: usize = 32;
 
+/// Whether the target passes floating-point values in registers, which then are there.
+#[cfg(ocelli_fpu)]
+macro_rules! registers {
+    () => {
+        ".fpu fpv4-sp-d16\n.set QUADS_FPU, 1"
+    };
+}
+#[cfg(all(ocelli_dsp, not(ocelli_fpu)))]
+macro_rules! registers {
+    () => {
+        ".set QUADS_FPU, 0"
+    };
+}
+
 #[cfg(ocelli_dsp)]
-core::arch::global_asm!(instruction_set!(), include_str!("quads.s"), options(raw));
+core::arch::global_asm!(instruction_set!(), registers!(), include_str!("quads.s"), options(raw));
 
 /// What the assembly reads. `quads.s` has the order.
 #[cfg(ocelli_dsp)]

@@ -5,32 +5,42 @@
 @ written first, over which the others are.
 @ Weights, for each two channels a, b: 256*bias_b + bias_a, bias_a; then a word a step of two lanes (one a value): 256*weight_b + weight_a;
 @   then Q32: multiplier_a, multiplier_b / 256, or TfLite: for each channel 2 * multiplier - 2^32, 2^(32 - right shift).
-@ They are as in pointwise.s, and are copied to the stack for all quads, where they need no pointer.
+@ They are as in pointwise.s, and are copied for all quads to where they need no pointer: to the floating-point registers if there are any (QUADS_FPU),
+@ else to the stack.
 @ void name(const Control *): see quads.rs for the structure.
-@ Clobbers r0-r3, r12, flags, Q; saves what else it uses. Stack: 236 bytes. Everything is 4-byte aligned but the output, which is at any address.
+@ Clobbers r0-r3, r12, s0-s15, flags, Q; saves what else it uses. Stack: 248 bytes, with QUADS_FPU 184. Everything is 4-byte aligned but the output, which is at any address.
 
 .syntax unified
 .thumb
 
-@ The frame begins with 32 words, of which the last hold the weights of all steps but the first.
+@ The last of 32 words hold the weights of all steps but the first. Where they are not registers, the frame begins with them.
+.if QUADS_FPU
+.set Q_BIAS, 0
+.else
 .set Q_BIAS, 128
-.set Q_FINISH, 136         @ multipliers; TfLite: and powers
-.set Q_OUT, 152            @ of the quad; and from the first row to the second
-.set Q_STEP, 160           @ bytes of a pixel of the output; and where the first row ends for these channels
-.set Q_FIRST, 168          @ weights of the first step
-.set Q_ENTRY, 172          @ where the loop over steps is entered
-.set Q_STREAM, 176
-.set Q_WEIGHTS, 180
-.set Q_PAIRS, 184          @ pairs of channels left
-.set Q_COPY, 188           @ where the copying of weights is entered
-.set Q_BODY, 192           @ bytes of the weights of all steps but the first
-.set Q_ROW, 196            @ bytes of a row of the output
-.set Q_ZERO, 200           @ zero point of the output
-.set Q_FRAME, 204
+.endif
+.set Q_FINISH, Q_BIAS + 8  @ multipliers; TfLite: and powers
+.set Q_OUT, Q_BIAS + 24    @ of the quad; and from the first row to the second
+.set Q_STEP, Q_BIAS + 32   @ bytes of a pixel of the output; and where the first row ends for these channels
+.set Q_FIRST, Q_BIAS + 40  @ weights of the first step
+.set Q_ENTRY, Q_BIAS + 44  @ where the loop over steps is entered
+.set Q_STREAM, Q_BIAS + 48
+.set Q_WEIGHTS, Q_BIAS + 52
+.set Q_PAIRS, Q_BIAS + 56  @ pairs of channels left
+.set Q_COPY, Q_BIAS + 60   @ where the copying of weights is entered
+.set Q_SKIP, Q_BIAS + 64   @ bytes from the weights of the second step to the words that are copied: they begin up to 12 bytes earlier
+.set Q_ROW, Q_BIAS + 68    @ bytes of a row of the output
+.set Q_ZERO, Q_BIAS + 72   @ zero point of the output
+.set Q_TO, Q_BIAS + 76     @ where words are copied to
+.set Q_FRAME, Q_BIAS + 84
 
-.macro QUAD_STEP at
-  ldmia.w r0!,{r1,r2,r3,r12}
+.macro QUAD_STEP word, at
+ .if QUADS_FPU
+  vmov lr,\word
+ .else
   ldr.w lr,[sp,#\at]
+ .endif
+  ldmia.w r0!,{r1,r2,r3,r12}
   smlad r4,lr,r1,r4
   smlad r6,lr,r2,r6
   smlad r8,lr,r3,r8
@@ -55,6 +65,9 @@
 .thumb_func
 \name:
   push {r4-r11,lr}
+ .if QUADS_FPU
+  vpush {s16-s31}
+ .endif
   sub sp,#Q_FRAME
   ldmia r0,{r4-r12}        @ stream, weights, output, to the second row, bytes of a pixel, pairs of channels, steps, zero point, quads
   strd r4,r5,[sp,#Q_STREAM]
@@ -66,9 +79,6 @@
   strd r8,r3,[sp,#Q_STEP]
   str r9,[sp,#Q_PAIRS]
   str r11,[sp,#Q_ZERO]
-  sub r4,r10,#1
-  lsls r4,r4,#2
-  str r4,[sp,#Q_BODY]
   rsb r4,r10,#32           @ steps that are skipped, of 31 after the first
   movs r5,#44
   mul r4,r4,r5
@@ -78,9 +88,18 @@
   str r4,[sp,#Q_ENTRY]
   adds r4,r10,#2           @ blocks of 4 words that the weights after the first take
   lsrs r4,r4,#2
+  sub r5,r10,#1
+  sub r5,r5,r4,lsl #2
+  lsls r5,r5,#2
+  str r5,[sp,#Q_SKIP]
+ .if !QUADS_FPU
+  add r5,sp,#128
+  sub r5,r5,r4,lsl #4
+  str r5,[sp,#Q_TO]
+ .endif
   rsb r4,r4,#8
   adr.w r5,3f
-  add r5,r5,r4,lsl #3
+  add r5,r5,r4,lsl #(3 - QUADS_FPU)
   adds r5,#1
   str r5,[sp,#Q_COPY]
   ldr r0,[sp,#Q_WEIGHTS]
@@ -88,26 +107,32 @@
   ldmia r0!,{r4,r5,r6}
   strd r4,r5,[sp,#Q_BIAS]
   str r6,[sp,#Q_FIRST]
-  ldr r1,[sp,#Q_BODY]
+  ldr r1,[sp,#Q_SKIP]
   add r0,r1
- .if \tflite
-  ldm r0,{r4-r7}
-  strd r6,r7,[sp,#(Q_FINISH + 8)]
-  add r2,r0,#16
- .else
-  ldrd r4,r5,[r0]
-  add r2,r0,#8
+ .if !QUADS_FPU
+  ldr r1,[sp,#Q_TO]
  .endif
-  strd r4,r5,[sp,#Q_FINISH]
-  str r2,[sp,#Q_WEIGHTS]
-  add r1,sp,#128
   ldr pc,[sp,#Q_COPY]
 .balign 4
-3:                         @ from the last; up to 3 words before the weights are copied, too, and not read
- .rept 8
-  ldmdb r0!,{r4-r7}
-  stmdb r1!,{r4-r7}
- .endr
+3:
+ .if QUADS_FPU
+  .irp words,{s0-s3},{s4-s7},{s8-s11},{s12-s15},{s16-s19},{s20-s23},{s24-s27},{s28-s31}
+  vldmia r0!,\words
+  .endr
+ .else
+  .rept 8
+  ldmia.w r0!,{r4-r7}
+  stmia.w r1!,{r4-r7}
+  .endr
+ .endif
+ .if \tflite
+  ldmia r0!,{r4-r7}
+  strd r6,r7,[sp,#(Q_FINISH + 8)]
+ .else
+  ldmia r0!,{r4,r5}
+ .endif
+  strd r4,r5,[sp,#Q_FINISH]
+  str r0,[sp,#Q_WEIGHTS]
   ldr r0,[sp,#Q_STREAM]
 2:                         @ four pixels
   ldrd r4,r5,[sp,#Q_BIAS]
@@ -126,8 +151,8 @@
 .balign 4
 5:
  .set q_at,4
- .rept 31
-  QUAD_STEP q_at
+ .irp word,s1,s2,s3,s4,s5,s6,s7,s8,s9,s10,s11,s12,s13,s14,s15,s16,s17,s18,s19,s20,s21,s22,s23,s24,s25,s26,s27,s28,s29,s30,s31
+  QUAD_STEP \word,q_at
   .set q_at,q_at + 4
  .endr
   sub r4,r4,r5
@@ -185,6 +210,9 @@
   b.w 1b
 9:
   add sp,#Q_FRAME
+ .if QUADS_FPU
+  vpop {s16-s31}
+ .endif
   pop {r4-r11,pc}
 .size \name, . - \name
 .endm
