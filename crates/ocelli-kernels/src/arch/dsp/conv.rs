@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::conv_rgb::ConvRgb;
 use super::conv3x3::Conv3x3;
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
@@ -62,6 +63,9 @@ pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
     if let Some(layer) = Conv3x3::new(shape) {
         return layer.words::<R>();
     }
+    if let Some(layer) = ConvRgb::new(shape) {
+        return layer.words::<R>();
+    }
     let plan = Plan::new(shape)?;
     pointwise::words::<R>(shape.output[2], plan.order.steps())
 }
@@ -69,6 +73,9 @@ pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
 /// [`super::Arch::pack_conv`].
 pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
     if let Some(layer) = Conv3x3::new(shape) {
+        return layer.pack(parameters, packed);
+    }
+    if let Some(layer) = ConvRgb::new(shape) {
         return layer.pack(parameters, packed);
     }
     let order = Plan::new(shape)?.order;
@@ -79,6 +86,9 @@ pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: 
 /// [`super::Arch::conv_scratch`].
 pub fn scratch(shape: &ConvShape) -> usize {
     if let Some(layer) = Conv3x3::new(shape) {
+        return layer.scratch();
+    }
+    if let Some(layer) = ConvRgb::new(shape) {
         return layer.scratch();
     }
     Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window(shape) + SPARE)
@@ -95,6 +105,9 @@ pub fn conv<R: Rule>(
     scratch: &mut [i8],
 ) -> Option<()> {
     if let Some(layer) = Conv3x3::new(shape) {
+        return layer.conv(rule, packed, input, y, output, scratch);
+    }
+    if let Some(layer) = ConvRgb::new(shape) {
         return layer.conv(rule, packed, input, y, output, scratch);
     }
     let plan = Plan::new(shape)?;

@@ -22,6 +22,7 @@ mod add_tflite;
 mod attention;
 mod conv;
 mod conv3x3;
+mod conv_rgb;
 mod depthwise;
 mod depthwise_any;
 mod elementwise;

@@ -162,6 +162,7 @@ unsafe extern "C" {
     fn ocelli_dsp_widen(control: *const Widen);
     fn ocelli_dsp_widen_rgb(control: *const Widen);
     fn ocelli_dsp_columns(rows: *const *const i8, words: usize, stream: *mut i16);
+    fn ocelli_dsp_color_columns(rows: *const *const i8, stream: *mut i16, end: *const i16);
 }
 
 /// Writes columns of 3x3 windows of two output rows, `[column][channels / 4][values 0, 2 | 1, 3][kernel row][2 rows][2 values]`, from as many
@@ -184,6 +185,38 @@ pub fn columns(rows: [&[i8]; 4], stream: &mut [i16]) -> Option<()> {
         for (at, value) in stream.iter_mut().enumerate() {
             let (half, row, pixel, lane) = (at / 12, at / 4 % 3, at / 2 % 2, at % 2);
             *value = i16::from(*rows.get(row + pixel)?.get(word * 4 + half + lane * 2)?);
+        }
+    }
+    Some(())
+}
+
+/// Writes pairs of columns of 3x3 windows of stride 2 and three channels, of two output rows: `[pair][9 steps][2 rows][2 values]`, from the five
+/// rows that they see, each of six values a pair.
+pub fn color_columns(rows: [&[i8]; 5], stream: &mut [i16]) -> Option<()> {
+    let pairs = rows.iter().map(|row| row.len()).min()? / 6;
+    let stream = stream.get_mut(..pairs.checked_mul(36)?)?;
+    if pairs == 0 {
+        return None;
+    }
+    #[cfg(ocelli_dsp)]
+    {
+        let rows = rows.map(<[i8]>::as_ptr);
+        let stream = stream.as_mut_ptr_range();
+        // SAFETY: the function reads 6 values of each row for each 36 that it writes from `start` to `end`, which are that far apart: the rows hold
+        // as many.
+        unsafe { ocelli_dsp_color_columns(rows.as_ptr(), stream.start, stream.end) };
+    }
+    #[cfg(not(ocelli_dsp))]
+    for (pair, stream) in stream.chunks_exact_mut(36).enumerate() {
+        for (at, value) in stream.iter_mut().enumerate() {
+            let (step, pixel, lane) = (at / 4, at / 2 % 2, at % 2);
+            let (row, from) = match step {
+                0 | 1 => (lane, step),
+                2 | 3 => (2, step - 2 + lane * 2),
+                8 => (2, 4 + lane),
+                _ => (lane, step - 2),
+            };
+            *value = i16::from(*rows.get(pixel * 2 + row)?.get(pair * 6 + from)?);
         }
     }
     Some(())

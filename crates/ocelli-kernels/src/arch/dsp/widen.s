@@ -185,3 +185,64 @@ ocelli_dsp_columns:
   bne 1b
   pop {r4-r11,pc}
 .size ocelli_dsp_columns, . - ocelli_dsp_columns
+
+@ Two columns of three values of 3x3 windows of stride 2, of two rows of windows: 9 steps of the 14 of a window.
+@ r0: const int8_t *rows[5] | r1: stream | r2: its end. Clobbers r0-r3, r12, flags; stack: 40 bytes. Rows at any address.
+@ The steps are values 0 and 1 of the first two rows of a window, values (0,2) and (1,3) of the third, values 2 to 5 of the first two, and
+@ values (4,5) of the third.
+@ Widens what r5 and r8 hold, two values of two rows for each window.
+.macro COLOR_STEPS
+  sxtb16 r11,r5,ror #8
+  sxtb16 r12,r8,ror #8
+  sxtb16 r5,r5
+  sxtb16 r8,r8
+  stmia lr!,{r5,r8,r11,r12}
+.endm
+.section .text.ocelli_dsp_color_columns,"ax",%progbits
+.global ocelli_dsp_color_columns
+.type ocelli_dsp_color_columns,%function
+.thumb_func
+ocelli_dsp_color_columns:
+  push {r2,r4-r11,lr}
+  mov lr,r1
+  ldm r0,{r0-r4}
+1:
+  ldr.w r5,[r0],#4
+  ldr.w r6,[r1],#4
+  ldr.w r7,[r2],#4
+  ldr.w r8,[r3],#4
+  ldr.w r9,[r4],#4
+  pkhbt r11,r5,r6,lsl #16
+  pkhbt r12,r7,r8,lsl #16
+  pkhtb r5,r6,r5,asr #16
+  pkhtb r8,r8,r7,asr #16
+  sxtb16 r6,r11
+  sxtb16 r10,r12
+  sxtb16 r11,r11,ror #8
+  sxtb16 r12,r12,ror #8
+  stmia lr!,{r6,r10,r11,r12}
+  sxtb16 r11,r7,ror #8
+  sxtb16 r12,r9,ror #8
+  sxtb16 r7,r7
+  sxtb16 r9,r9
+  stmia lr!,{r7,r9,r11,r12}
+  COLOR_STEPS
+  ldrh r5,[r0],#2
+  ldrh r6,[r1],#2
+  ldrh r7,[r2],#2
+  ldrh r8,[r3],#2
+  ldrsb r9,[r4],#1
+  ldrsb r10,[r4],#1
+  pkhbt r5,r5,r6,lsl #16
+  pkhbt r8,r7,r8,lsl #16
+  COLOR_STEPS
+  sxtb r5,r7
+  sxtb.w r6,r7,ror #8
+  pkhbt r5,r5,r6,lsl #16
+  pkhbt r6,r9,r10,lsl #16
+  stmia lr!,{r5,r6}
+  ldr r5,[sp]
+  cmp lr,r5
+  bne 1b
+  pop {r2,r4-r11,pc}
+.size ocelli_dsp_color_columns, . - ocelli_dsp_color_columns

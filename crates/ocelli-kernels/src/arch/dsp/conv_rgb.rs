@@ -1,0 +1,188 @@
+//! 3x3 convolution of stride 2 of three channels, what cameras' pictures go through first: two columns of the input at a time are widened once for
+//! two rows of windows, not once a window.
+
+use super::pack;
+use super::pointwise::{self, GROUP, Placement, Pointwise};
+use super::widen::color_columns;
+use crate::Map;
+use crate::arch::{ConvShape, Parameters};
+use crate::requantize::Rule;
+use crate::scratch::{SPARE, align, take};
+
+/// Channels.
+const COLORS: usize = 3;
+/// Values of two columns of a row.
+const PAIR: usize = 2 * COLORS;
+/// Rows that two rows of windows see.
+const ROWS: usize = 5;
+/// Values of the stream that two columns take.
+pub const COLUMNS: usize = 36;
+/// Steps of a window: two columns, and half of the next two.
+const STEPS: usize = 14;
+/// Windows of a row made at once, at most.
+const CHUNK: usize = 36;
+
+/// What follows from a shape.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvRgb<'a> {
+    shape: &'a ConvShape,
+    /// Windows of a row made at once.
+    chunk: usize,
+}
+
+impl<'a> ConvRgb<'a> {
+    /// `None` for other shapes.
+    pub fn new(shape: &'a ConvShape) -> Option<Self> {
+        let window = &shape.window;
+        let sizes = shape.input.iter().chain(&shape.output);
+        let suits = window.kernel == [3, 3]
+            && window.stride == [2, 2]
+            && window.dilation == [1, 1]
+            && shape.input[2] == COLORS
+            && sizes.min() != Some(&0);
+        let chunks = shape.output[1].div_ceil(CHUNK);
+        let chunk = shape.output[1].div_ceil(chunks.max(1));
+        suits.then_some(Self { shape, chunk })
+    }
+
+    /// Values of the stream.
+    fn stream(&self) -> usize {
+        (self.chunk + 1) * COLUMNS
+    }
+
+    /// Values of a row of padding, which windows on the border are put together in, too.
+    fn padding(&self) -> usize {
+        ((self.chunk + 1) * PAIR).max(ROWS * PAIR)
+    }
+
+    /// Words of parameters.
+    pub fn words<R: Rule>(&self) -> Option<usize> {
+        pointwise::words::<R>(self.shape.output[2], STEPS)
+    }
+
+    /// Writes the parameters.
+    pub fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
+        // Row and value of each lane of the steps of two columns; the first five are those of the first column, and a value of the second.
+        let order = |step: usize, lane: usize| {
+            let (row, value) = match step % 9 {
+                0 => (lane, 0),
+                1 => (lane, 1),
+                2 => (2, lane * 2),
+                3 => (2, 1 + lane * 2),
+                8 => (2, 4 + lane),
+                step => (lane, step - 2),
+            };
+            let value = step / 9 * PAIR + value;
+            (value < 3 * COLORS).then_some(row * 3 * COLORS + value)
+        };
+        pack::pack(parameters, GROUP, 9 * COLORS, STEPS, order, packed)
+    }
+
+    /// Bytes to work in.
+    pub fn scratch(&self) -> usize {
+        self.stream() * 2 + self.padding() + SPARE
+    }
+
+    /// Makes rows from `y` on.
+    pub fn conv<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        mut y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        let (stream, rest) = take::<i16>(align(scratch)?, self.stream())?;
+        let (padding, _) = take::<i8>(rest, self.padding())?;
+        let [_, width, outputs] = self.shape.output;
+        let row_length = width.checked_mul(outputs)?;
+        let pointwise = Pointwise { rule, weights: packed, steps: STEPS, outputs };
+        for output in output.chunks_mut(row_length.checked_mul(2)?.max(1)) {
+            let two = output.len() > row_length;
+            let rows = self.rows(input, y, two)?;
+            let mut done = 0;
+            while done < width {
+                let count = self.chunk.min(width - done);
+                self.widen(rows, padding, [done, count + 1], stream)?;
+                let placement = Placement { start: done * outputs, second: row_length, step: outputs };
+                if two {
+                    pointwise.pairs(stream, COLUMNS, count, output, placement)?;
+                } else {
+                    pointwise.singles(stream, COLUMNS, count, output, placement)?;
+                }
+                done += count;
+            }
+            y = y.checked_add(2)?;
+        }
+        pack::clamp(rule, output);
+        Some(())
+    }
+
+    /// The rows that output row `y`, and the next of `two`, see; `None` above and below the map.
+    fn rows<'m>(&self, input: &Map<'m>, y: usize, two: bool) -> Option<[Option<&'m [i8]>; ROWS]> {
+        let mut rows = [None; ROWS];
+        let first = y.checked_mul(2)?;
+        let above = usize::from(self.shape.window.padding[0]);
+        for (at, row) in rows.iter_mut().enumerate().take(if two { ROWS } else { 3 }) {
+            *row = match first.checked_add(at)?.checked_sub(above) {
+                Some(y) if y < input.height => Some(input.row(y)?),
+                _ => None,
+            };
+        }
+        Some(rows)
+    }
+
+    /// Writes `count` pairs of columns from that on with which window `first` of a row begins.
+    fn widen(
+        &self,
+        rows: [Option<&[i8]>; ROWS],
+        padding: &mut [i8],
+        [first, count]: [usize; 2],
+        stream: &mut [i16],
+    ) -> Option<()> {
+        let before = usize::from(self.shape.window.padding[1]);
+        let width = self.shape.input[1];
+        let zero_point = self.shape.zero_point;
+        let end = first + count;
+        // Pairs of which both columns are on the map.
+        let inside = before.div_ceil(2).clamp(first, end)..((width + before) / 2).clamp(first, end);
+        for pair in (first..end).filter(|pair| !inside.contains(pair)) {
+            let strip = padding.get_mut(..ROWS * PAIR)?;
+            for (strip, row) in strip.chunks_exact_mut(PAIR).zip(rows) {
+                for (column, values) in strip.chunks_exact_mut(COLORS).enumerate() {
+                    let column = (pair * 2 + column).checked_sub(before).filter(|&column| column < width);
+                    match (row, column) {
+                        (Some(row), Some(column)) => {
+                            let start = column * COLORS;
+                            values.copy_from_slice(row.get(start..start + COLORS)?);
+                        }
+                        _ => values.fill(zero_point),
+                    }
+                }
+            }
+            let mut strips = strip.chunks_exact(PAIR);
+            let mut seen = [&[] as &[i8]; ROWS];
+            for seen in &mut seen {
+                *seen = strips.next()?;
+            }
+            color_columns(seen, stream.get_mut((pair - first) * COLUMNS..)?.get_mut(..COLUMNS)?)?;
+        }
+        if inside.is_empty() {
+            return Some(());
+        }
+        let length = inside.len() * PAIR;
+        let start = (inside.start * 2 - before) * COLORS;
+        if rows.iter().any(Option::is_none) {
+            padding.fill(zero_point);
+        }
+        let mut seen = [padding.get(..length)?; ROWS];
+        for (seen, row) in seen.iter_mut().zip(rows) {
+            if let Some(row) = row {
+                *seen = row.get(start..start + length)?;
+            }
+        }
+        let stream = stream.get_mut((inside.start - first) * COLUMNS..(inside.end - first) * COLUMNS)?;
+        color_columns(seen, stream)
+    }
+}
