@@ -4,9 +4,10 @@ use crate::norm::Standard;
 
 /// `(x * slope + start) >> shift` in 32 bits: what [`Standard`] says in 64.
 pub struct Line {
-    slope: i32,
-    start: i32,
-    shift: u32,
+    pub slope: i32,
+    pub start: i32,
+    /// 0 to 27.
+    pub shift: u32,
 }
 
 impl Line {

@@ -1,13 +1,35 @@
-//! LayerNorm and RMSNorm: moments four values at a time, and a row's scaling in 32 bits where it fits.
+//! LayerNorm and RMSNorm: moments four values at a time, and a row's scaling in 32 bits where it fits: `norm.s`.
+#![allow(unsafe_code)]
 
-use super::intrinsics::{smlad, smmlar, ssat_asr, ssat8, sxtb16, sxtb16_ror8};
+use super::intrinsics::{smlad, smmlar, ssat8, sxtb16, sxtb16_ror8};
 use super::words::{load, load_partial};
+#[cfg(ocelli_dsp)]
 use crate::Q32Channel;
 use crate::arch::line::Line;
 use crate::norm::{Moments, Norm};
 
-/// Fraction bits of the output that nearly all layers have; a shift in the saturating instruction costs nothing.
-const COMMON_SHIFT: u32 = 8;
+#[cfg(ocelli_dsp)]
+core::arch::global_asm!(instruction_set!(), include_str!("norm.s"), options(raw));
+
+/// What the assembly reads. `norm.s` has the order.
+#[cfg(ocelli_dsp)]
+#[repr(C)]
+struct Control {
+    slope: i32,
+    start: i32,
+    shift: u32,
+    end: *const i8,
+}
+
+#[cfg(ocelli_dsp)]
+unsafe extern "C" {
+    fn ocelli_dsp_normalize(
+        control: *const Control,
+        values: *mut i8,
+        channels: *const Q32Channel,
+        shift: u32,
+    );
+}
 
 /// [`Norm::pixels`].
 pub fn pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
@@ -18,10 +40,7 @@ pub fn pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
     for pixel in data.chunks_exact_mut(length) {
         let standard = norm.standard(length, moments(pixel))?;
         match Line::new(&standard) {
-            Some(line) if norm.shift == COMMON_SHIFT => {
-                apply(&line, pixel, norm.channels, ssat_asr::<8, COMMON_SHIFT>);
-            }
-            Some(line) => apply(&line, pixel, norm.channels, |value| ssat8(value.wrapping_shr(norm.shift))),
+            Some(line) => apply(&line, pixel, norm)?,
             None => norm.scale(pixel, &standard),
         }
     }
@@ -43,15 +62,28 @@ fn moments(pixel: &[i8]) -> Moments {
     Moments { sum: sum.into(), squares: squares.cast_unsigned().into() }
 }
 
-#[inline(always)]
-fn apply(line: &Line, pixel: &mut [i8], channels: &[Q32Channel], finish: impl Fn(i32) -> i32) {
-    let apply = |value: &mut i8, channel: &Q32Channel| {
-        *value = finish(smmlar(line.normal(*value), channel.multiplier, channel.bias)) as i8;
+fn apply(line: &Line, pixel: &mut [i8], norm: &Norm<'_>) -> Option<()> {
+    #[cfg(ocelli_dsp)]
+    let (pixel, channels) = {
+        let fours = pixel.len() & !3;
+        let (values, pixel) = pixel.split_at_mut_checked(fours)?;
+        let (whole, channels) = norm.channels.split_at_checked(fours)?;
+        if fours > 0 {
+            let Line { slope, start, shift } = *line;
+            let values = values.as_mut_ptr_range();
+            let control = Control { slope, start, shift, end: values.end };
+            // SAFETY: the function reads and writes the values up to their end, a multiple of four of them, and reads as many channels.
+            unsafe {
+                ocelli_dsp_normalize(&raw const control, values.start, whole.as_ptr(), norm.shift & 31);
+            }
+        }
+        (pixel, channels)
     };
-    let ((values, values_rest), (fours, fours_rest)) =
-        (pixel.as_chunks_mut::<4>(), channels.as_chunks::<4>());
-    for (values, channels) in values.iter_mut().zip(fours) {
-        values.iter_mut().zip(channels).for_each(|(value, channel)| apply(value, channel));
+    #[cfg(not(ocelli_dsp))]
+    let channels = norm.channels;
+    for (value, channel) in pixel.iter_mut().zip(channels) {
+        let scaled = smmlar(line.normal(*value), channel.multiplier, channel.bias);
+        *value = ssat8(scaled.wrapping_shr(norm.shift)) as i8;
     }
-    values_rest.iter_mut().zip(fours_rest).for_each(|(value, channel)| apply(value, channel));
+    Some(())
 }
