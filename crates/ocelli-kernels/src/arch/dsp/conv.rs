@@ -8,6 +8,7 @@ use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::{MAX_ROWS, Order, Row};
 use crate::Map;
+use crate::Window;
 use crate::arch::{ConvShape, Parameters};
 use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
@@ -132,20 +133,20 @@ pub fn conv<R: Rule>(
         let mut output = output.chunks_exact_mut((row_length * 2).max(1));
         let mut y = y;
         for output in &mut output {
-            run.see(y, first)?;
-            run.see(y.checked_add(1)?, second)?;
+            see(&shape.window, input, y, first)?;
+            see(&shape.window, input, y.checked_add(1)?, second)?;
             let pairs = Pairs { count: width, step: 1, second: 0, rows: [first, second] };
             run.pairs(&pairs, output, Placement { start: 0, second: row_length, step: outputs })?;
             y = y.checked_add(2)?;
         }
         let last = output.into_remainder();
         if !last.is_empty() {
-            run.see(y, first)?;
+            see(&shape.window, input, y, first)?;
             run.row(first, width, last)?;
         }
     } else {
         for (row, output) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
-            run.see(y.checked_add(row)?, first)?;
+            see(&shape.window, input, y.checked_add(row)?, first)?;
             run.row(first, width, output)?;
         }
     }
@@ -162,8 +163,24 @@ fn one_row<'a>(shape: &ConvShape, input: &Map<'a>, y: usize, rows: usize) -> Opt
     input.rows(y, rows)
 }
 
-/// Rows of the input that a row of windows sees; `None` above and below the map.
+/// Rows of the input that rows of windows see; `None` above and below the map.
 type Seen<'m> = [Option<&'m [i8]>];
+
+/// Finds the rows that output row `y` sees, and those below them where there is room for more.
+#[inline(never)]
+pub fn see<'m>(window: &Window, input: &Map<'m>, y: usize, rows: &mut Seen<'m>) -> Option<()> {
+    let [stride, dilation, padding] =
+        [window.stride[0], window.dilation[0], window.padding[0]].map(usize::from);
+    let mut at = y.checked_mul(stride)?;
+    for row in rows {
+        *row = match at.checked_sub(padding) {
+            Some(y) if y < input.height => Some(input.row(y)?),
+            _ => None,
+        };
+        at = at.checked_add(dilation)?;
+    }
+    Some(())
+}
 
 /// Pairs of pixels that lie side by side, or one above the other.
 struct Pairs<'a, 'm> {
@@ -190,22 +207,6 @@ struct Run<'a, 'm, R: Rule> {
 }
 
 impl<'m, R: Rule> Run<'_, 'm, R> {
-    /// The rows that output row `y` sees.
-    fn see(&self, y: usize, rows: &mut [Option<&'m [i8]>]) -> Option<()> {
-        let window = &self.shape.window;
-        let [stride, dilation, padding] =
-            [window.stride[0], window.dilation[0], window.padding[0]].map(usize::from);
-        let mut at = y.checked_mul(stride)?;
-        for row in rows {
-            *row = match at.checked_sub(padding) {
-                Some(y) if y < self.input.height => Some(self.input.row(y)?),
-                _ => None,
-            };
-            at = at.checked_add(dilation)?;
-        }
-        Some(())
-    }
-
     /// A row of `pixels` pixels.
     fn row(&mut self, rows: &Seen<'m>, pixels: usize, output: &mut [i8]) -> Option<()> {
         let outputs = self.shape.output[2];

@@ -1,5 +1,6 @@
 //! 3x3 convolution of stride 1: columns of two rows of windows are widened once, not once a window.
 
+use super::conv::see;
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::columns;
@@ -100,7 +101,8 @@ impl<'a> Conv3x3<'a> {
         let pointwise = Pointwise { rule, weights: packed, steps: self.steps(), outputs };
         for output in output.chunks_mut(row_length.checked_mul(2)?.max(1)) {
             let two = output.len() > row_length;
-            let rows = self.rows(input, y, two)?;
+            let mut rows = [None; ROWS];
+            see(&self.shape.window, input, y, rows.get_mut(..if two { ROWS } else { 3 })?)?;
             let mut done = 0;
             while done < width {
                 let count = self.chunk.min(width - done);
@@ -117,19 +119,6 @@ impl<'a> Conv3x3<'a> {
         }
         pack::clamp(rule, output);
         Some(())
-    }
-
-    /// The rows that output row `y`, and the next of `two`, see; `None` above and below the map.
-    fn rows<'m>(&self, input: &Map<'m>, y: usize, two: bool) -> Option<[Option<&'m [i8]>; ROWS]> {
-        let mut rows = [None; ROWS];
-        let above = usize::from(self.shape.window.padding[0]);
-        for (at, row) in rows.iter_mut().enumerate().take(if two { ROWS } else { 3 }) {
-            *row = match y.checked_add(at)?.checked_sub(above) {
-                Some(y) if y < input.height => Some(input.row(y)?),
-                _ => None,
-            };
-        }
-        Some(rows)
     }
 
     /// Writes the columns that `count` windows from column `first` of the output on see.

@@ -1,6 +1,7 @@
 //! 3x3 convolution of stride 2 of three channels, what cameras' pictures go through first: two columns of the input at a time are widened once for
 //! two rows of windows, not once a window.
 
+use super::conv::see;
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::color_columns;
@@ -100,7 +101,8 @@ impl<'a> ConvRgb<'a> {
         let pointwise = Pointwise { rule, weights: packed, steps: STEPS, outputs };
         for output in output.chunks_mut(row_length.checked_mul(2)?.max(1)) {
             let two = output.len() > row_length;
-            let rows = self.rows(input, y, two)?;
+            let mut rows = [None; ROWS];
+            see(&self.shape.window, input, y, rows.get_mut(..if two { ROWS } else { 3 })?)?;
             let mut done = 0;
             while done < width {
                 let count = self.chunk.min(width - done);
@@ -117,20 +119,6 @@ impl<'a> ConvRgb<'a> {
         }
         pack::clamp(rule, output);
         Some(())
-    }
-
-    /// The rows that output row `y`, and the next of `two`, see; `None` above and below the map.
-    fn rows<'m>(&self, input: &Map<'m>, y: usize, two: bool) -> Option<[Option<&'m [i8]>; ROWS]> {
-        let mut rows = [None; ROWS];
-        let first = y.checked_mul(2)?;
-        let above = usize::from(self.shape.window.padding[0]);
-        for (at, row) in rows.iter_mut().enumerate().take(if two { ROWS } else { 3 }) {
-            *row = match first.checked_add(at)?.checked_sub(above) {
-                Some(y) if y < input.height => Some(input.row(y)?),
-                _ => None,
-            };
-        }
-        Some(rows)
     }
 
     /// Writes `count` pairs of columns from that on with which window `first` of a row begins.
