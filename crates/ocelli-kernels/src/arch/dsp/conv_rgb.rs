@@ -132,29 +132,30 @@ impl<'a> ConvRgb<'a> {
         let before = usize::from(self.shape.window.padding[1]);
         let width = self.shape.input[1];
         let zero_point = self.shape.zero_point;
-        let end = first + count;
+        let end = first.checked_add(count)?;
         // Pairs of which both columns are on the map.
-        let inside = before.div_ceil(2).clamp(first, end)..((width + before) / 2).clamp(first, end);
-        for pair in (first..end).filter(|pair| !inside.contains(pair)) {
-            let strip = padding.get_mut(..ROWS * PAIR)?;
-            for (strip, row) in strip.chunks_exact_mut(PAIR).zip(rows) {
-                for (column, values) in strip.chunks_exact_mut(COLORS).enumerate() {
-                    let column = (pair * 2 + column).checked_sub(before).filter(|&column| column < width);
-                    match (row, column) {
-                        (Some(row), Some(column)) => {
-                            let start = column * COLORS;
-                            values.copy_from_slice(row.get(start..start + COLORS)?);
-                        }
-                        _ => values.fill(zero_point),
+        let inside = before.div_ceil(2).max(first).min(end)..((width + before) / 2).max(first).min(end);
+        for (pair, stream) in (first..end).zip(stream.chunks_exact_mut(COLUMNS)) {
+            if inside.contains(&pair) {
+                continue;
+            }
+            let mut strips = padding.chunks_exact_mut(PAIR);
+            let mut seen = [&[] as &[i8]; ROWS];
+            for (seen, row) in seen.iter_mut().zip(rows) {
+                let strip = strips.next()?;
+                strip.fill(zero_point);
+                for (column, values) in (pair * 2..).zip(strip.chunks_exact_mut(COLORS)) {
+                    let column = column.checked_sub(before).filter(|&column| column < width);
+                    if let (Some(row), Some(column)) = (row, column) {
+                        values
+                            .iter_mut()
+                            .zip(row.get(column * COLORS..)?)
+                            .for_each(|(value, &from)| *value = from);
                     }
                 }
+                *seen = strip;
             }
-            let mut strips = strip.chunks_exact(PAIR);
-            let mut seen = [&[] as &[i8]; ROWS];
-            for seen in &mut seen {
-                *seen = strips.next()?;
-            }
-            color_columns(seen, stream.get_mut((pair - first) * COLUMNS..)?.get_mut(..COLUMNS)?)?;
+            color_columns(seen, stream)?;
         }
         if inside.is_empty() {
             return Some(());
