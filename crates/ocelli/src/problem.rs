@@ -43,6 +43,7 @@ problems! {
     MeanOutput: "its output is not one value a channel",
     NoKernel: "its target has no kernel for its shape",
     PackedLength: "its packed parameters have another length than its target's kernel takes",
+    PackedContents: "its packed parameters are not those of its shape",
     ScratchSmall: "its scratch is too small",
     ScratchPlace: "its scratch is a constant or overlaps the output",
     Rings: "it reads a whole map, of which not all rows are in memory",

@@ -83,8 +83,9 @@ pub fn draw(random: &Random, reader: Reader) -> ConvShape {
         let inputs = channels(random);
         let outputs = if reader == Reader::Conv { channels(random) } else { inputs };
         let input = [extent(random), extent(random), inputs];
-        if reader != Reader::Pool && random.one_in(30) {
-            // A padding that was a layer of its own: windows may miss the map.
+        // A padding that was a layer of its own: windows may miss the map on all sides. Or there are fewer outputs than windows.
+        let free = reader != Reader::Pool && random.one_in(20);
+        if free && random.one_in(2) {
             window.padding = [random.within(0, 6) as u16, random.within(0, 6) as u16];
         }
         let mut output = [0, 0, outputs];
@@ -94,8 +95,12 @@ pub fn draw(random: &Random, reader: Reader) -> ConvShape {
                     .map(|pair| usize::from(pair[axis]));
             let span = (kernel - 1) * dilation + 1;
             // As much behind the map as before it, or another number.
-            let after = random.pick(&[before, before, before, random.size(0, span - 1)]);
+            let after = match free {
+                false => random.pick(&[before, before, before, random.size(0, span - 1)]),
+                true => random.size(0, 12),
+            };
             output[axis] = match (input[axis] + before + after).checked_sub(span) {
+                Some(room) if free => random.size(1, room / stride + 1),
                 Some(room) => room / stride + 1,
                 None => 0,
             };

@@ -37,6 +37,21 @@ pub struct ConvShape {
     pub zero_point: i8,
 }
 
+impl ConvShape {
+    /// Whether each output sees one pixel of the map, and no padding.
+    pub(crate) fn sees_single_pixels(&self) -> bool {
+        let Window { kernel, stride: [vertical, horizontal], padding, .. } = self.window;
+        let ([height, width, _], [rows, columns, _]) = (self.input, self.output);
+        let on_map = |outputs: usize, stride: u16, size: usize| {
+            outputs.saturating_sub(1).saturating_mul(stride.into()) < size
+        };
+        kernel == [1, 1]
+            && padding == [0, 0]
+            && on_map(rows, vertical, height)
+            && on_map(columns, horizontal, width)
+    }
+}
+
 /// Parameters of a convolution as the portable kernels take them.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, R: Rule> {
@@ -73,7 +88,7 @@ pub struct SeparableRules<'a, R: Rule> {
 ///
 /// Functions that make rows make as many as `output` holds, from row `y` on, and read only the rows of the input that these outputs see.
 /// `scratch` is at least what the `*_scratch_in_parts` function says for some number of parts, at any address, with any contents. Functions return `None` where shapes and
-/// slices do not fit together; `packed` may hold anything, but then outputs may, too.
+/// slices do not fit together, or where what `packed` holds makes no sense; what does may be anything, but then outputs may, too.
 pub trait Arch {
     /// Rows that convolutions make at once where they can: calls of a multiple of it are faster.
     const ROWS: usize = 1;
@@ -93,6 +108,12 @@ pub trait Arch {
         _packed: &mut [u32],
     ) -> Option<()> {
         None
+    }
+
+    /// Whether [`Arch::conv`] runs on these parameters, of which there are [`Arch::conv_words`]: it returns `None` for others, which may
+    /// take long to find out and so is asked for once before.
+    fn check_conv<R: Rule>(_shape: &ConvShape, _packed: &[u32]) -> Option<()> {
+        Some(())
     }
 
     /// Bytes that [`Arch::conv`] works in.
@@ -167,6 +188,11 @@ pub trait Arch {
         _packed: &mut [u32],
     ) -> Option<()> {
         None
+    }
+
+    /// As [`Arch::check_conv`].
+    fn check_separable<R: Rule>(_shape: &SeparableShape, _packed: &[u32]) -> Option<()> {
+        Some(())
     }
 
     /// Bytes that [`Arch::separable`] works in.

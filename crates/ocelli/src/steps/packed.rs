@@ -46,12 +46,13 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
 
     fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
-        let (words, scratch) = if DEPTHWISE {
-            (A::depthwise_words::<R>(shape), A::depthwise_scratch_in_parts::<R>(shape, A::PARTS))
-        } else {
-            (A::conv_words::<R>(shape), A::conv_scratch_in_parts::<R>(shape, A::PARTS))
-        };
-        check_sizes(self.packed, words, &self.tensors, scratch)
+        if DEPTHWISE {
+            let scratch = A::depthwise_scratch_in_parts::<R>(shape, A::PARTS);
+            return check_sizes(self.packed, A::depthwise_words::<R>(shape), &self.tensors, scratch);
+        }
+        let scratch = A::conv_scratch_in_parts::<R>(shape, A::PARTS);
+        check_sizes(self.packed, A::conv_words::<R>(shape), &self.tensors, scratch)?;
+        A::check_conv::<R>(shape, self.packed).ok_or(Problem::PackedContents)
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
@@ -108,9 +109,9 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
 
     fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
-        let words = A::separable_words::<R>(shape);
         let scratch = A::separable_scratch_in_parts::<R>(shape, A::PARTS);
-        check_sizes(self.packed, words, &self.tensors, scratch)
+        check_sizes(self.packed, A::separable_words::<R>(shape), &self.tensors, scratch)?;
+        A::check_separable::<R>(shape, self.packed).ok_or(Problem::PackedContents)
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {

@@ -1,8 +1,9 @@
 //! The golden files of format version 2: what was packed once must be read and give the same output for as long as the version stands.
 
-use ocelli::{Engine, IncludedModel, Numerics, Operator, Target, include_model, operator};
+use ocelli::{Engine, IncludedModel, Model, Numerics, Operator, Target, include_model, operator};
 
-use crate::{attention_sample, sample};
+use crate::network::AlignedBytes;
+use crate::{attention_sample, packed_sample, sample};
 
 const MODEL: IncludedModel = include_model!("../../../ocelli-format/tests/golden/v2.ocelli");
 /// The operators that were added to the version later.
@@ -12,7 +13,10 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ocelli-format/test
 /// `OCELLI_BLESS=1` writes the files; that is right only together with a new format version.
 #[test]
 fn the_writer_gives_the_golden_files() {
-    for (name, file) in [("v2", sample::file()), ("v2_attention", attention_sample::file())] {
+    let portable = [("v2".to_owned(), sample::file()), ("v2_attention".to_owned(), attention_sample::file())];
+    let packed =
+        packed_sample::TARGETS.map(|target| (format!("v2_{}", target.name()), packed_sample::file(target)));
+    for (name, file) in portable.into_iter().chain(packed) {
         let path = format!("{FOLDER}/{name}.ocelli");
         if std::env::var_os("OCELLI_BLESS").is_some() {
             std::fs::write(&path, &file).unwrap();
@@ -28,6 +32,33 @@ fn the_golden_files_have_every_operator() {
     let portable = Operator::ALL.iter().filter(|operator| !operator.is_packed());
     let expected = portable.fold(Target::Portable.bit(), |operators, operator| operators | operator.bit());
     assert_eq!(MODEL.operators() | ATTENTION.operators(), expected);
+}
+
+#[test]
+fn the_golden_files_of_targets_have_their_packed_operators_and_run() {
+    let packed = Operator::ALL.iter().filter(|operator| operator.is_packed());
+    let packed = packed.fold(0, |operators, operator| operators | operator.bit());
+    for target in packed_sample::TARGETS {
+        let file = std::fs::read(format!("{FOLDER}/v2_{}.ocelli", target.name())).unwrap();
+        let file = AlignedBytes::new(&file);
+        let model = Model::open(file.get()).unwrap();
+        assert_eq!((model.target(), model.operators()), (target, packed | target.bit()));
+        let mut arena = vec![0x33; model.arena_bytes()];
+        let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).unwrap();
+        assert_eq!(engine.self_test(), Ok(Some(true)), "{}", target.name());
+        assert_eq!(engine.self_test(), Ok(Some(true)), "{}", target.name());
+    }
+}
+
+/// What a target computes does not depend on it: the samples differ in their parameters' layout alone.
+#[test]
+fn the_golden_files_of_all_targets_give_one_output() {
+    let outputs = packed_sample::TARGETS.map(|target| {
+        let file = AlignedBytes::new(&packed_sample::file(target));
+        Model::open(file.get()).unwrap().self_test().unwrap().output.to_vec()
+    });
+    assert!(outputs[0].iter().any(|&value| value != outputs[0][0]), "{outputs:?}");
+    assert!(outputs.iter().all(|output| *output == outputs[0]), "{outputs:?}");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use ocelli_kernels::Q32Channel;
 use proptest::prelude::*;
 use zerocopy::FromBytes;
 
-use crate::attention_sample;
 use crate::network::{AlignedBytes, Network};
 use crate::sample::{self, window};
+use crate::{attention_sample, packed_sample};
 
 /// The arena that a hostile file gets at most.
 const ARENA: usize = 1 << 16;
@@ -56,7 +56,7 @@ fn describe(value: impl std::fmt::Display) {
 
 #[test]
 fn every_flipped_byte_is_refused_or_harmless() {
-    for file in [sample::file(), attention_sample::file()] {
+    for file in samples() {
         let mut copy = AlignedBytes::new(&file);
         let mut ran = 0;
         for at in 0..file.len() {
@@ -173,8 +173,16 @@ fn span(file: &[u8], index: usize) -> (usize, usize) {
     (word(36 + 8 * index), word(40 + 8 * index))
 }
 
+const SAMPLES: usize = 2 + packed_sample::TARGETS.len();
+
+/// The portable samples, and one for each target that has kernels of its own.
+fn samples() -> Vec<Vec<u8>> {
+    let packed = packed_sample::TARGETS.map(packed_sample::file);
+    [sample::file(), attention_sample::file()].into_iter().chain(packed).collect()
+}
+
 thread_local! {
-    static FILES: [Vec<u8>; 2] = [sample::file(), attention_sample::file()];
+    static FILES: Vec<Vec<u8>> = samples();
 }
 
 /// A copy of one of the samples.
@@ -186,14 +194,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn values_written_over_the_header(mutations in prop::collection::vec(mutation(84), 1..4), index in 0usize..2) {
+    fn values_written_over_the_header(mutations in prop::collection::vec(mutation(84), 1..4), index in 0..SAMPLES) {
         let mut file = file(index);
         mutate(file.get_mut(), &mutations, 12);
         attempt(file.get());
     }
 
     #[test]
-    fn values_written_over_tensors(mutations in prop::collection::vec(mutation(28 * 16), 1..4), index in 0usize..2) {
+    fn values_written_over_tensors(mutations in prop::collection::vec(mutation(28 * 16), 1..4), index in 0..SAMPLES) {
         let mut file = file(index);
         let (start, _) = span(file.get(), 0);
         mutate(file.get_mut(), &mutations, start);
@@ -201,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn values_written_over_steps(mutations in prop::collection::vec(mutation(700), 1..4), index in 0usize..2) {
+    fn values_written_over_steps(mutations in prop::collection::vec(mutation(700), 1..4), index in 0..SAMPLES) {
         let mut file = file(index);
         let (start, _) = span(file.get(), 1);
         mutate(file.get_mut(), &mutations, start);
@@ -209,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn values_written_anywhere(mutations in prop::collection::vec(mutation(5000), 1..30), index in 0usize..2) {
+    fn values_written_anywhere(mutations in prop::collection::vec(mutation(5000), 1..30), index in 0..SAMPLES) {
         let mut file = file(index);
         mutate(file.get_mut(), &mutations, 12);
         attempt(file.get());

@@ -7,4 +7,5 @@ mod hostile;
 mod memory;
 mod network;
 mod operators;
+mod packed_sample;
 mod sample;

@@ -48,8 +48,13 @@ impl Network {
 
     /// The file.
     pub fn file(&self, input: u16, output: u16, metadata: &Metadata) -> Vec<u8> {
+        self.file_for(Target::Portable, input, output, metadata)
+    }
+
+    /// The file for a target.
+    pub fn file_for(&self, target: Target, input: u16, output: u16, metadata: &Metadata) -> Vec<u8> {
         let execution = Execution { arena_bytes: self.arena, ..Execution::default() };
-        self.writer.finish(Target::Portable, Numerics::Q32, execution, [input, output], metadata)
+        self.writer.finish(target, Numerics::Q32, execution, [input, output], metadata)
     }
 
     /// The output for an input.

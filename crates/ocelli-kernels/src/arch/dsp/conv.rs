@@ -157,7 +157,7 @@ pub fn conv<R: Rule>(
 /// The pixels that `rows` rows of a 1x1 convolution see, if they are one after the other.
 fn one_row<'a>(shape: &ConvShape, input: &Map<'a>, y: usize, rows: usize) -> Option<&'a [i8]> {
     let window = &shape.window;
-    if window.kernel != [1, 1] || window.stride != [1, 1] || window.padding != [0, 0] {
+    if !shape.sees_single_pixels() || window.stride != [1, 1] || shape.output[1] != input.width {
         return None;
     }
     input.rows(y, rows)

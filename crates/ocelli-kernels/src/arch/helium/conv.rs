@@ -68,7 +68,7 @@ impl Plan {
             .checked_mul(stride[1])?
             .checked_add((kernel[1] - 1).checked_mul(dilation[1])?)?
             .checked_add(1)?;
-        let (form, values, segments, pitch) = if kernel == [1, 1] && padding == [0, 0] {
+        let (form, values, segments, pitch) = if shape.sees_single_pixels() {
             let copied = match channels {
                 // Each pixel apart: sums of 16 values are fastest so.
                 ..16 => columns.checked_mul(16)?,

@@ -16,12 +16,6 @@ fn depth(shape: &ConvShape) -> Option<usize> {
     height.checked_mul(width)?.checked_mul(shape.input[2]).filter(|&depth| depth > 0)
 }
 
-/// Whether windows are single pixels of the map.
-fn is_pointwise(shape: &ConvShape) -> bool {
-    let window = &shape.window;
-    window.kernel == [1, 1] && window.padding == [0, 0]
-}
-
 /// [`crate::arch::Arch::conv_words`].
 pub(in crate::arch) fn conv_words<C: Core, R: Rule>(shape: &ConvShape) -> Option<usize> {
     stream::words::<C>(depth(shape)?, shape.output[2], R::TFLITE)
@@ -40,10 +34,15 @@ pub(in crate::arch) fn pack_conv<C: Core, R: Rule>(
     stream::pack::<C, R>(rule, channels, weights, depth(shape)?, packed)
 }
 
+/// [`crate::arch::Arch::check_conv`].
+pub(in crate::arch) fn check_conv<C: Core, R: Rule>(shape: &ConvShape, packed: &[u32]) -> Option<()> {
+    Stream::<C>::new(packed, depth(shape)?, shape.output[2], R::TFLITE).map(|_| ())
+}
+
 /// [`crate::arch::Arch::conv_scratch`]: pair words, and patches where windows reach over the border.
 pub(in crate::arch) fn conv_scratch<C: Core>(shape: &ConvShape) -> usize {
     let depth = depth(shape).unwrap_or(0);
-    let patches = if is_pointwise(shape) { 0 } else { depth * 4 };
+    let patches = if shape.sees_single_pixels() { 0 } else { depth * 4 };
     padded::<C>(depth) * 8 + patches + SPARE
 }
 
@@ -68,7 +67,7 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
     let (x, rest) = take::<u32>(align(scratch)?, padded::<C>(depth).checked_mul(2)?)?;
     let windows = Windows::new(shape, input)?;
     let kernel_rows = usize::from(shape.window.kernel[0]);
-    let patch = if is_pointwise(shape) { 0 } else { depth };
+    let patch = if shape.sees_single_pixels() { 0 } else { depth };
     let (patches, _) = take::<i8>(rest, patch.checked_mul(4)?)?;
     let run = depth.checked_div(kernel_rows)?.checked_mul(2)?.max(1);
 

@@ -226,8 +226,8 @@ impl<'a, 'd> Worker<'a, 'd> {
         let seen = seen(self.shape, tile.count);
         let first = tile.x.checked_mul(horizontal)?;
         let before = left.saturating_sub(first).min(seen);
-        let start = (first + before).saturating_sub(left);
-        let count = self.input.width.saturating_sub(start).min(seen - before);
+        let start = (first + before).saturating_sub(left).min(self.input.width);
+        let count = (self.input.width - start).min(seen - before);
         let mut rows = [self.border.get(..count.checked_mul(channels)?)?; 5];
         let top = tile.y.checked_mul(vertical)?;
         for (index, row) in rows.iter_mut().enumerate() {

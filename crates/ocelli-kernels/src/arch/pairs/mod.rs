@@ -18,13 +18,13 @@ mod separable;
 mod stream;
 
 pub(super) use add::add_tflite;
-pub(super) use conv::{conv, conv_scratch, conv_words, pack_conv};
+pub(super) use conv::{check_conv, conv, conv_scratch, conv_words, pack_conv};
 pub(super) use depthwise::{
     Columns, Taps, Work, depthwise, depthwise_scratch, depthwise_words, each_channel, model_columns,
     model_taps, pack_depthwise,
 };
 pub(super) use requantize::{finish_wide, wide_trailer};
-pub(super) use separable::{pack_separable, separable, separable_scratch, separable_words};
+pub(super) use separable::{check_separable, pack_separable, separable, separable_scratch, separable_words};
 pub(super) use stream::{Jump, Stream, model_pointwise, model_widen};
 
 use crate::requantize::{TfLite, TfLiteChannel};
@@ -108,6 +108,10 @@ macro_rules! convolutions {
             pairs::pack_conv::<Self, R>(shape, parameters, packed)
         }
 
+        fn check_conv<R: Rule>(shape: &ConvShape, packed: &[u32]) -> Option<()> {
+            pairs::check_conv::<Self, R>(shape, packed)
+        }
+
         fn conv_scratch<R: Rule>(shape: &ConvShape) -> usize {
             pairs::conv_scratch::<Self>(shape)
         }
@@ -166,6 +170,10 @@ macro_rules! convolutions {
             packed: &mut [u32],
         ) -> Option<()> {
             pairs::pack_separable::<Self, R>(shape, parameters, packed)
+        }
+
+        fn check_separable<R: Rule>(shape: &SeparableShape, packed: &[u32]) -> Option<()> {
+            pairs::check_separable::<Self, R>(shape, packed)
         }
 
         fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {

@@ -43,6 +43,24 @@ pub(in crate::arch) fn pack_separable<C: Core, R: Rule>(
     stream::pack::<C, R>(rule, channels, weights, shape.depthwise.output[2], second)
 }
 
+/// The depthwise convolution's parameters and the 1x1 convolution's.
+fn split<'a, C: Core, R: Rule>(
+    shape: &SeparableShape,
+    packed: &'a [u32],
+) -> Option<(&'a [u32], Stream<'a, C>)> {
+    let channels = shape.depthwise.output[2];
+    let (records, pointwise) = packed.split_at_checked(record::<C>(R::TFLITE).checked_mul(channels)?)?;
+    Some((records, Stream::new(pointwise, channels, shape.outputs, R::TFLITE)?))
+}
+
+/// [`crate::arch::Arch::check_separable`].
+pub(in crate::arch) fn check_separable<C: Core, R: Rule>(
+    shape: &SeparableShape,
+    packed: &[u32],
+) -> Option<()> {
+    split::<C, R>(shape, packed).map(|_| ())
+}
+
 /// [`crate::arch::Arch::separable_scratch`].
 pub(in crate::arch) fn separable_scratch<C: Core>(shape: &SeparableShape) -> usize {
     slots(shape) * padded::<C>(shape.depthwise.output[2]) * 4 + worker_scratch(&shape.depthwise) + SPARE
@@ -64,8 +82,7 @@ pub(in crate::arch) fn separable<C: Core, R: Rule>(
     if output.len() != rows * row.get() {
         return None;
     }
-    let (records, pointwise) = packed.split_at_checked(record::<C>(R::TFLITE).checked_mul(channels)?)?;
-    let stream = Stream::<C>::new(pointwise, channels, shape.outputs, R::TFLITE)?;
+    let (records, stream) = split::<C, R>(shape, packed)?;
     let depth = padded::<C>(channels);
     let (x, rest) = take::<u32>(align(scratch)?, slots(shape).checked_mul(depth)?)?;
     let mut worker = Worker::new(&shape.depthwise, input, records, rest)?;
