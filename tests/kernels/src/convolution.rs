@@ -19,13 +19,23 @@ pub fn draw_channels<'a, R: DrawRule>(
     count: usize,
     products: usize,
 ) -> &'a [R::Channel] {
-    let (channels, _) =
-        <[R::Channel]>::mut_from_prefix_with_elems(memory, count).expect("the buffer is for the largest map");
     let products = products as i32;
     // Products of arbitrary values have a standard deviation of 5400.
     let typical = (products as u32).isqrt() as i32 * 5400;
     let largest = products.saturating_mul(128 * 128);
-    let tame = !random.one_in(4);
+    draw_channels_for::<R>(random, memory, count, [typical, largest], !random.one_in(4))
+}
+
+/// The parameters of each output channel, as [`DrawRule::channel`] draws them.
+pub fn draw_channels_for<'a, R: DrawRule>(
+    random: &Random,
+    memory: &'a mut [u8],
+    count: usize,
+    [typical, largest]: [i32; 2],
+    tame: bool,
+) -> &'a mut [R::Channel] {
+    let (channels, _) =
+        <[R::Channel]>::mut_from_prefix_with_elems(memory, count).expect("the buffer is for the largest map");
     channels.iter_mut().for_each(|channel| *channel = R::channel(random, typical, largest, tame));
     channels
 }

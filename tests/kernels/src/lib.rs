@@ -8,6 +8,7 @@
 mod attention;
 mod bench;
 mod convolution;
+mod edge;
 mod elementwise;
 mod memory;
 mod pool;
@@ -33,6 +34,10 @@ pub enum Kind {
     ConvQ32,
     /// [`Arch::conv`] under the `TfLite` rule.
     ConvTfLite,
+    /// [`Arch::conv`] under the `Q32` rule, with accumulators as large as packers take.
+    EdgeQ32,
+    /// The same under the `TfLite` rule.
+    EdgeTfLite,
     /// [`Arch::depthwise`] under the `Q32` rule.
     DepthwiseQ32,
     /// [`Arch::depthwise`] under the `TfLite` rule.
@@ -70,6 +75,8 @@ impl Kind {
     pub const ALL: &'static [Self] = &[
         Self::ConvQ32,
         Self::ConvTfLite,
+        Self::EdgeQ32,
+        Self::EdgeTfLite,
         Self::DepthwiseQ32,
         Self::DepthwiseTfLite,
         Self::SeparableQ32,
@@ -92,6 +99,8 @@ impl Kind {
         match self {
             Self::ConvQ32 => "conv_q32",
             Self::ConvTfLite => "conv_tflite",
+            Self::EdgeQ32 => "edge_q32",
+            Self::EdgeTfLite => "edge_tflite",
             Self::DepthwiseQ32 => "depthwise_q32",
             Self::DepthwiseTfLite => "depthwise_tflite",
             Self::SeparableQ32 => "separable_q32",
@@ -204,6 +213,8 @@ pub fn check<A: Arch>(kind: Kind, seed: u32, workspace: &mut Workspace) -> Resul
     let checked = match kind {
         Kind::ConvQ32 => convolution::conv::<A, Q32>(random, workspace),
         Kind::ConvTfLite => convolution::conv::<A, TfLite>(random, workspace),
+        Kind::EdgeQ32 => edge::edge::<A, Q32>(random, workspace),
+        Kind::EdgeTfLite => edge::edge::<A, TfLite>(random, workspace),
         Kind::DepthwiseQ32 => convolution::depthwise::<A, Q32>(random, workspace),
         Kind::DepthwiseTfLite => convolution::depthwise::<A, TfLite>(random, workspace),
         Kind::SeparableQ32 => separable::separable::<A, Q32>(random, workspace),

@@ -15,6 +15,9 @@ pub trait DrawRule: Requantize<Channel: IntoBytes> + Rule {
     /// a single channel.
     fn channel(random: &Random, typical: i32, largest: i32, tame: bool) -> Self::Channel;
 
+    /// The same with another bias.
+    fn with_bias(channel: Self::Channel, bias: i32) -> Self::Channel;
+
     /// A rule without narrow bounds.
     fn plain_rule() -> Self;
 
@@ -23,6 +26,10 @@ pub trait DrawRule: Requantize<Channel: IntoBytes> + Rule {
 }
 
 impl DrawRule for Q32 {
+    fn with_bias(channel: Q32Channel, bias: i32) -> Q32Channel {
+        Q32Channel { bias, ..channel }
+    }
+
     fn plain_rule() -> Self {
         Self
     }
@@ -73,6 +80,10 @@ fn as_quantized(multiplier: i32) -> i32 {
 }
 
 impl DrawRule for TfLite {
+    fn with_bias(channel: TfLiteChannel, bias: i32) -> TfLiteChannel {
+        TfLiteChannel { bias, ..channel }
+    }
+
     fn plain_rule() -> Self {
         Self { zero_point: -128, min: -128, max: 127 }
     }
