@@ -61,9 +61,7 @@ pub fn edge<A: Arch, R: DrawRule>(random: &Random, workspace: &mut Workspace) ->
         let parameters = Parameters { rule, channels, weights };
         pack(packed, words, |packed| A::pack_conv(&shape, &parameters, packed)).map(|packed| packed.is_some())
     };
-    for at in 0..outputs {
-        channels[at] = R::with_bias(channels[at], 0);
-    }
+    channels.iter_mut().for_each(|channel| *channel = R::with_bias(*channel, 0));
     let first = random.size(0, outputs - 1);
     for step in 0..outputs {
         let at = (first + step) % outputs;

@@ -60,6 +60,11 @@ fn tflite(rule: &TfLite, multiplier: u32, shift: i32, bound: i64) -> Option<[u32
     };
     let half = (zero_point << exponent) + (1i64 << exponent >> 1) + i64::from(near);
     fits(bound, short, half)?;
+    // What is computed again with `M`, one less where negative, stays within 31 bits, too, with and without `near`.
+    let exact = (bound.checked_mul(multiplier.into())? >> 31) + 2;
+    if exact + half.abs() + i64::from(near) >= 1 << 31 {
+        return None;
+    }
     Some([exponent, short, (half as i32).cast_unsigned(), limit, multiplier])
 }
 
