@@ -135,10 +135,7 @@ impl<'a> ConvRgb<'a> {
         let end = first.checked_add(count)?;
         // Pairs of which both columns are on the map.
         let inside = before.div_ceil(2).max(first).min(end)..((width + before) / 2).max(first).min(end);
-        for (pair, stream) in (first..end).zip(stream.chunks_exact_mut(COLUMNS)) {
-            if inside.contains(&pair) {
-                continue;
-            }
+        for pair in (first..inside.start).chain(inside.end..end) {
             let mut strips = padding.chunks_exact_mut(PAIR);
             let mut seen = [&[] as &[i8]; ROWS];
             for (seen, row) in seen.iter_mut().zip(rows) {
@@ -147,15 +144,13 @@ impl<'a> ConvRgb<'a> {
                 for (column, values) in (pair * 2..).zip(strip.chunks_exact_mut(COLORS)) {
                     let column = column.checked_sub(before).filter(|&column| column < width);
                     if let (Some(row), Some(column)) = (row, column) {
-                        values
-                            .iter_mut()
-                            .zip(row.get(column * COLORS..)?)
-                            .for_each(|(value, &from)| *value = from);
+                        let from = row.get(column * COLORS..)?;
+                        values.iter_mut().zip(from).for_each(|(value, &from)| *value = from);
                     }
                 }
                 *seen = strip;
             }
-            color_columns(seen, stream)?;
+            color_columns(seen, stream.get_mut((pair - first) * COLUMNS..)?.get_mut(..COLUMNS)?)?;
         }
         if inside.is_empty() {
             return Some(());

@@ -32,8 +32,10 @@ core::arch::global_asm!(instruction_set!(), registers!(), include_str!("quads.s"
 struct Control {
     stream: *const i16,
     weights: *const u32,
-    output: *mut i8,
-    second: usize,
+    /// The second row.
+    second: *mut i8,
+    /// From there to the first row, in two's complement.
+    first: usize,
     outputs: usize,
     pairs: usize,
     steps: usize,
@@ -94,8 +96,8 @@ impl<R: Rule> Quads<'_, R> {
             let control = Control {
                 stream: stream.as_ptr(),
                 weights: self.weights.as_ptr(),
-                output: output.as_mut_ptr(),
-                second,
+                second: output.get_mut(second..)?.as_mut_ptr(),
+                first: second.wrapping_neg(),
                 outputs: self.outputs,
                 pairs: self.outputs / GROUP,
                 steps: self.steps,

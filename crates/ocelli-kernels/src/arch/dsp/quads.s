@@ -1,7 +1,7 @@
 @ Pointwise convolution of four pixels at a time, two output channels at a time: 11 instructions for 16 multiplications.
 @
 @ Stream: int16, [quad][step][4 pixels][2 values]; a step is two of the K values of a pixel. Pixels 0 and 2 of a quad lie side by side in a row of
-@ the output, 1 and 3 below them in the next. Where there is no next row, the structure says that it lies 0 bytes away: pixels 1 and 3 are
+@ the output, 1 and 3 below them in the second. Where there is none, the structure says that the first lies 0 bytes from it: pixels 1 and 3 are
 @ written first, over which the others are.
 @ Weights, for each two channels a, b: 256*bias_b + bias_a, bias_a; then a word a step of two lanes (one a value): 256*weight_b + weight_a;
 @   then Q32: multiplier_a, multiplier_b / 256, or TfLite: for each channel 2 * multiplier - 2^32, 2^(32 - right shift).
@@ -20,8 +20,8 @@
 .set Q_BIAS, 128
 .endif
 .set Q_FINISH, Q_BIAS + 8  @ multipliers; TfLite: and powers
-.set Q_OUT, Q_BIAS + 24    @ of the quad; and from the first row to the second
-.set Q_STEP, Q_BIAS + 32   @ bytes of a pixel of the output; and where the first row ends for these channels
+.set Q_OUT, Q_BIAS + 24    @ of the quad in the second row; and from there to the first
+.set Q_STEP, Q_BIAS + 32   @ bytes of a pixel of the output; and where the second row ends for these channels
 .set Q_FIRST, Q_BIAS + 40  @ weights of the first step
 .set Q_ENTRY, Q_BIAS + 44  @ where the loop over steps is entered
 .set Q_STREAM, Q_BIAS + 48
@@ -69,7 +69,7 @@
   vpush {s16-s31}
  .endif
   sub sp,#Q_FRAME
-  ldmia r0,{r4-r12}        @ stream, weights, output, to the second row, bytes of a pixel, pairs of channels, steps, zero point, quads
+  ldmia r0,{r4-r12}        @ stream, weights, second row, to the first, bytes of a pixel, pairs of channels, steps, zero point, quads
   strd r4,r5,[sp,#Q_STREAM]
   strd r6,r7,[sp,#Q_OUT]
   mul r3,r12,r8
@@ -134,20 +134,7 @@
   strd r4,r5,[sp,#Q_FINISH]
   str r0,[sp,#Q_WEIGHTS]
   ldr r0,[sp,#Q_STREAM]
-2:                         @ four pixels
-  ldrd r4,r5,[sp,#Q_BIAS]
-  ldmia.w r0!,{r1,r2,r3,r12}
-  ldr.w lr,[sp,#Q_FIRST]
-  smlad r6,lr,r2,r4
-  smlad r8,lr,r3,r4
-  smlad r10,lr,r12,r4
-  smlad r4,lr,r1,r4
-  sxtb16 lr,lr
-  smlad r7,lr,r2,r5
-  smlad r9,lr,r3,r5
-  smlad r11,lr,r12,r5
-  smlad r5,lr,r1,r5
-  ldr pc,[sp,#Q_ENTRY]
+  b.w 2f
 .balign 4
 5:
  .set q_at,4
@@ -188,15 +175,30 @@
   bfi r11,r10,#8,#8
   ldrd r1,r2,[sp,#Q_OUT]
   ldrd r3,r12,[sp,#Q_STEP]
-  strh r7,[r1,r2]
-  strh r5,[r1]
+  strh r7,[r1]
+  strh r5,[r1,r2]
   add r1,r3
-  strh.w r11,[r1,r2]
-  strh.w r9,[r1]
+  strh.w r11,[r1]
+  strh.w r9,[r1,r2]
   add r1,r3
   str r1,[sp,#Q_OUT]
   cmp r1,r12
-  bne.w 2b
+  beq 8f
+2:                         @ four pixels
+  ldrd r4,r5,[sp,#Q_BIAS]
+  ldmia.w r0!,{r1,r2,r3,r12}
+  ldr.w lr,[sp,#Q_FIRST]
+  smlad r6,lr,r2,r4
+  smlad r8,lr,r3,r4
+  smlad r10,lr,r12,r4
+  smlad r4,lr,r1,r4
+  sxtb16 lr,lr
+  smlad r7,lr,r2,r5
+  smlad r9,lr,r3,r5
+  smlad r11,lr,r12,r5
+  smlad r5,lr,r1,r5
+  ldr pc,[sp,#Q_ENTRY]
+8:                         @ the next two channels
   ldr r2,[sp,#Q_PAIRS]
   subs r2,#1
   beq 9f
