@@ -104,7 +104,7 @@ impl Depthwise3x3 {
 
     /// Words of the block that four channels of all columns are transposed into.
     pub fn block(&self) -> usize {
-        self.columns * if self.stride == 1 { 8 } else { 12 }
+        if self.stride == 1 { self.columns * 8 } else { (self.outputs + 1) * 20 }
     }
 
     /// Writes the parameters.
@@ -130,15 +130,14 @@ impl Depthwise3x3 {
             let factor = if R::TFLITE { 2 } else { 1 };
             let [a0, b0, c0, a1, b1, c1, a2, b2, c2] = weights.map(|weight| i32::from(weight) * factor);
             let (common, rest) = words.split_first_chunk_mut::<7>()?;
-            *common = [
-                (channel.bias * factor).cast_unsigned(),
-                lanes(a2, a0),
-                lanes(b2, b0),
-                lanes(c2, c0),
-                lanes(b1, a1),
-                lanes(0, c1),
-                channel.multiplier.cast_unsigned(),
-            ];
+            let lanes = if self.stride == 1 {
+                [lanes(a2, a0), lanes(b2, b0), lanes(c2, c0), lanes(b1, a1), lanes(0, c1)]
+            } else {
+                [lanes(b0, a0), lanes(b1, a1), lanes(b2, a2), lanes(c1, c0), lanes(0, c2)]
+            };
+            let [first, second, third, fourth, fifth] = lanes;
+            let (bias, multiplier) = (channel.bias * factor, channel.multiplier);
+            *common = [bias.cast_unsigned(), first, second, third, fourth, fifth, multiplier.cast_unsigned()];
             if let [word] = rest {
                 *word = power(&channel)?;
             }
@@ -167,14 +166,10 @@ impl Depthwise3x3 {
                     *row = input.row(y)?;
                     some = Some(*row);
                 }
-                // Bits are halfwords of E, O and F.
-                None => absent |= [0b1, 0b100, 0b1_0010, 0b1000, 0b10_0000].get(at)?,
+                None => absent |= 1 << at,
             }
         }
         let some = some?;
-        if self.stride == 1 {
-            absent &= 0b1111;
-        }
         let length = self.width * self.channels;
         let fits = stream.len() >= self.outputs * self.column()
             && !(quads && self.outputs % 2 == 1)
@@ -208,7 +203,11 @@ impl Depthwise3x3 {
                 block: block.as_mut_ptr(),
                 channels: self.channels,
                 padding: lanes(padding, padding),
-                absent,
+                // Rows 1 and 2 change places where a block's halfwords are rows 0, 2, 1, 3.
+                absent: match self.stride {
+                    1 => absent & 0b1001 | (absent & 0b10) << 1 | (absent & 0b100) >> 1,
+                    _ => absent,
+                },
                 left: self.left.into(),
                 right: (self.inside < self.outputs).into(),
                 pixels: self.inside,
@@ -247,11 +246,9 @@ impl Depthwise3x3 {
         stream: &mut [i16],
         quads: bool,
     ) -> Option<()> {
-        use super::intrinsics::{smlabb, smlad, smmlar, smmulr, ssat8};
-        let half = |word: u32, at: usize| (word >> (16 * at)) as i16;
+        use super::intrinsics::{smlabb, smmlar, smmulr, ssat8};
         let value = |row: usize, column: Option<usize>, channel: usize| {
-            let bit = [0b1, 0b100, 0b10, 0b1000, 0b10_0000].get(row)?;
-            let column = column.filter(|&column| column < self.columns && absent & bit == 0);
+            let column = column.filter(|&column| column < self.columns && absent & (1 << row) == 0);
             Some(match column {
                 Some(column) => i32::from(*rows.get(row)?.get(column * self.channels + channel)?),
                 None => i32::from(self.zero_point),
@@ -261,18 +258,32 @@ impl Depthwise3x3 {
             packed.chunks_exact(Self::channel_words::<R>()).take(self.channels).enumerate()
         {
             let (common, rest) = words.split_first_chunk::<7>()?;
-            let [bias, a, b, c, ab, c1, multiplier] = *common;
-            let middle =
-                [half(ab, 0), half(ab, 1), half(c1, 0)].map(|weight| u32::from(weight.cast_unsigned()));
+            let [bias, lanes @ .., multiplier] = *common;
+            let lanes = lanes.map(|word| [word & 0xffff, word >> 16]);
+            let [first, second, third, fourth, fifth] = lanes;
+            // A column each.
+            let weights = if self.stride == 1 {
+                [
+                    [first[0], fourth[0], first[1]],
+                    [second[0], fourth[1], second[1]],
+                    [third[0], fifth[0], third[1]],
+                ]
+            } else {
+                [
+                    [first[0], second[0], third[0]],
+                    [first[1], second[1], third[1]],
+                    [fourth[0], fourth[1], fifth[0]],
+                ]
+            };
             for x in 0..self.outputs {
                 for pixel in 0..2 {
                     let mut sum = bias.cast_signed();
-                    for (tap, (outer, middle)) in [a, b, c].into_iter().zip(middle).enumerate() {
+                    for (tap, weights) in weights.into_iter().enumerate() {
                         let column = (x * self.stride + tap).checked_sub(usize::from(self.left));
-                        let [top, centre, bottom] =
-                            [0, 1, 2].map(|row| value(row + pixel * self.stride, column, channel));
-                        sum = smlad(lanes(bottom?, top?), outer, sum);
-                        sum = smlabb(lanes(0, centre?), middle, sum);
+                        for (row, weight) in weights.into_iter().enumerate() {
+                            let value = value(row + pixel * self.stride, column, channel)?;
+                            sum = smlabb(value.cast_unsigned(), weight, sum);
+                        }
                     }
                     let mut scaled = smmulr(sum, multiplier.cast_signed());
                     if let (Some(rule), Some(&power)) = (rule.tflite(), rest.first()) {

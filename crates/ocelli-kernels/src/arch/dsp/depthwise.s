@@ -7,10 +7,12 @@
 @
 @ Four channels at a time, the columns of all input rows are transposed into a block of int16 lanes:
 @ stride 1, rows 0 to 3: [column][channel] of words E = rows (2:0), O = rows (3:1);
-@ stride 2, rows 0 to 4: E, O and F = rows (4:2).
+@ stride 2: [pair of columns][channel][rows 0 to 4], the columns that an output's window begins with. With padding on the left, the first pair
+@ begins with a column of arbitrary values; without padding on the right, there is a last pair of which the second column is arbitrary.
 @ Rows above or below the map are then overwritten with the zero point.
-@ Parameters a channel: bias, A = weights (a2:a0), B, C, (b1:a1), (0:c1), multiplier, and TfLite: 2^(32 - right shift); a, b, c are
-@ the filter's columns. Under TfLite bias and weights are doubled, as its multiplication doubles.
+@ Parameters a channel; a, b, c are the filter's columns: bias, then for stride 1 (a2:a0), (b2:b0), (c2:c0), (b1:a1), (0:c1), for stride 2
+@ (b0:a0), (b1:a1), (b2:a2), (c1:c0), (0:c2); multiplier, and TfLite: 2^(32 - right shift). Under TfLite bias and weights are doubled, as its
+@ multiplication doubles.
 
 .syntax unified
 .thumb
@@ -29,6 +31,7 @@
 .set F_ROWS, 56            @ five pointers
 .set F_STEP, 76
 .set F_COLUMNS, 80
+.set F_HALF, F_COLUMNS     @ stride 2: whether the last pair of columns is still to be transposed
 .set F_BLOCK, 84
 .set F_CHANNELS, 88
 .set F_PADDING, 92
@@ -126,7 +129,7 @@
   strh.w \second,[r1,#4]
 .endm
 
-@ Rows that are not on the map: bit i of F_ABSENT is halfword i of a channel in the block.
+@ Rows that are not on the map. Stride 1: bit i of F_ABSENT is halfword i of a channel in the block.
 .macro DW_ABSENT column_bytes
   ldr r4,[sp,#F_ABSENT]
   ldr r5,[sp,#F_BLOCK]
@@ -317,38 +320,106 @@
 .size \name, . - \name
 .endm
 
-@ Stride 2: E, O and F in r2, r3, r7.
-.macro DW_LOAD_2
-  ldrd r2,r3,[r0],#48
-  ldr r7,[r0,#-40]
+@ Stride 2: bit i is row i.
+.macro DW_ABSENT_2
+  ldr r4,[sp,#F_ABSENT]
+  cbz r4,33f
+  ldr r5,[sp,#F_BLOCK]
+  ldr r6,[sp,#F_PADDING]
+  ldr r8,[sp,#F_BLOCK_END]
+31:
+  lsrs r4,r4,#1
+  bcc 34f
+  mov r7,r5
+32:
+  str r6,[r7,#20]
+  str r6,[r7,#40]
+  str r6,[r7,#60]
+  str r6,[r7],#80
+  cmp r7,r8
+  blo 32b
+34:
+  adds r5,#4
+  cmp r4,#0
+  bne 31b
+33:
 .endm
 
-.macro DW_TAP_2 outer, middle, half
-  smlad r4,r2,\outer,r4
-  smlad r5,r7,\outer,r5
-  smlab\half r4,r3,\middle,r4
-  smlat\half r5,r3,\middle,r5
+@ Four channels of two columns of a row in words \from and \to: of channels 0 and 1 to \low, of 2 and 3 to \to.
+.macro DW_LOAD_2 row, from, to, low
+  ldr.w \from,[\row,r12]
+  ldr.w \to,[\row,r11]
+  pkhbt \low,\from,\to,lsl #16
+  pkhtb \to,\to,\from,asr #16
 .endm
 
-.macro DW_FIRST_2
+@ Two rows, whose words of channel 0 are \at bytes after lr; \first is the first of them.
+.macro DW_ROWS_2 row, next, at, first
+  DW_LOAD_2 \row,r5,r6,r9
+  DW_LOAD_2 \next,r7,r8,r10
+  sxtb16 r5,r9
+  sxtb16 r7,r10
+ .if \first
+  strd r5,r7,[lr],#80
+ .else
+  strd r5,r7,[lr,#\at]
+ .endif
+  sxtb16 r9,r9,ror #8
+  sxtb16 r10,r10,ror #8
+  strd r9,r10,[lr,#(\at + 20)]
+  sxtb16 r5,r6
+  sxtb16 r7,r8
+  strd r5,r7,[lr,#(\at + 40)]
+  sxtb16 r6,r6,ror #8
+  sxtb16 r8,r8,ror #8
+  strd r6,r8,[lr,#(\at + 60)]
+.endm
+
+@ The first two columns of the windows of both rows, rows 0 to 4 in r2, r3, r7, then r2, r3.
+.macro DW_BEGIN_FIRST_2
   smlad r4,r2,r8,r6
+  smlad r4,r3,r9,r4
+  smlad r4,r7,r10,r4
+.endm
+.macro DW_BEGIN_SECOND_2
   smlad r5,r7,r8,r6
-  smlabb r4,r3,r11,r4
-  smlatb r5,r3,r11,r5
+  smlad r5,r2,r9,r5
+  smlad r5,r3,r10,r5
+.endm
+@ Their last column: \first to \third are three rows.
+.macro DW_END_2 sum, first, second, third
+  smlabb \sum,\first,r11,\sum
+  smlabt \sum,\second,r11,\sum
+  smlabb \sum,\third,r12,\sum
 .endm
 
 .macro DW_COLUMN_2 step, tflite
-  DW_LOAD_2
-  DW_TAP_2 r9,r11,t
-  DW_LOAD_2
-  DW_TAP_2 r10,r12,b
-  DW_FINISH r4,r5,\tflite
  .if \tflite
-  ldrd r2,r3,[r0,#-48]
+  ldm r0,{r2,r3,r7}
+  DW_END_2 r4,r2,r3,r7
+  ldrd r2,r3,[r0,#12]
+  DW_END_2 r5,r7,r2,r3
+  DW_FINISH r4,r5,\tflite
+  ldmia r0!,{r2,r3,r7}
+  DW_BEGIN_FIRST_2
+  ldrd r2,r3,[r0],#68
+  DW_BEGIN_SECOND_2
+ .else
+  ldmia r0!,{r2,r3,r7}
+  DW_END_2 r4,r2,r3,r7
+  smmulr r4,r4,lr
+  ssat r4,#8,r4
+  strh r4,[r1]
+  DW_BEGIN_FIRST_2
+  ldrd r2,r3,[r0],#68
+  DW_END_2 r5,r7,r2,r3
+  smmulr r5,r5,lr
+  ssat r5,#8,r5
+  strh r5,[r1,#4]
+  DW_BEGIN_SECOND_2
  .endif
-  ldr r4,[sp,#\step]
-  add r1,r4
-  DW_FIRST_2
+  ldr r2,[sp,#\step]
+  add r1,r2
 .endm
 
 .macro DEPTHWISE_2 name, tflite, bytes
@@ -362,13 +433,21 @@
 2:
   add r12,sp,#F_ROWS
   ldmia r12,{r0-r4}
-  ldr r5,[sp,#F_CHANNELS]
   ldr r8,[sp,#F_BLOCK]
-  ldr r7,[sp,#F_COLUMNS]
-  add r9,r7,r7,lsl #1
-  add r9,r8,r9,lsl #4      @ end of the block: 48 bytes a column
+  ldr r9,[sp,#F_PIXELS]
+  movs r5,#80              @ bytes of a pair of columns
+  mla r9,r9,r5,r8
+  ldr r5,[sp,#F_RIGHT]
+  rsb r6,r5,#1
+  str r6,[sp,#F_HALF]
+  mov r7,r9                @ the end of pairs that are whole
+  add r9,r9,#80            @ the end of those that the loop sees
+  cmp r5,#0
+  it ne
+  movne r7,r9
+  str r7,[sp,#F_BLOCK_END]
   mov lr,r8
-  str r9,[sp,#F_BLOCK_END]
+  ldr r5,[sp,#F_CHANNELS]
   subs r6,r5,#4
   bhs 21f
   add r0,r6
@@ -376,7 +455,7 @@
   add r2,r6
   add r3,r6
   add r4,r6
-  add r6,r6,r6,lsl #1
+  add r6,r6,r6,lsl #2
   sub r8,r8,r6,lsl #2
   sub r9,r9,r6,lsl #2
   b 22f
@@ -384,50 +463,42 @@
   movs r5,#4
 22:
   str r5,[sp,#F_INSIDE]
-  ldr r10,[sp,#F_RIGHT]    @ the loop leaves the last column then
-  cmp r10,#0
-  it ne
-  subne r9,r9,#48
   str r8,[sp,#F_START]
   str r9,[sp,#F_END]
   movs r12,#0
+  ldr r11,[sp,#F_STEP]
+  ldr r5,[sp,#F_LEFT]
+  cmp r5,#0
+  it ne
+  movne r11,#0
 3:
-  ldr.w r5,[r0,r12]
-  ldr.w r6,[r1,r12]
-  ldr.w r7,[r2,r12]
-  ldr.w r8,[r3,r12]
-  ldr.w r9,[r4,r12]
-  ldr r10,[sp,#F_STEP]
-  add r12,r10
-  pkhbt r10,r5,r7,lsl #16  @ rows 2:0 of channels 0 and 1
-  pkhtb r5,r7,r5,asr #16   @ of channels 2 and 3
-  pkhbt r11,r6,r8,lsl #16  @ rows 3:1
-  pkhtb r6,r8,r6,asr #16
-  pkhbt r8,r7,r9,lsl #16   @ rows 4:2
-  pkhtb r7,r9,r7,asr #16
-  sxtb16 r9,r10
-  str.w r9,[lr],#48
-  sxtb16 r9,r11
+  DW_ROWS_2 r0,r1,-80,1
+  DW_ROWS_2 r2,r3,-72,0
+  DW_LOAD_2 r4,r5,r6,r9
+  sxtb16 r5,r9
+  str r5,[lr,#-64]
+  sxtb16 r9,r9,ror #8
   str r9,[lr,#-44]
-  sxtb16 r9,r8
-  sxtb16 r10,r10,ror #8
-  strd r9,r10,[lr,#-40]
-  sxtb16 r11,r11,ror #8
-  sxtb16 r8,r8,ror #8
-  strd r11,r8,[lr,#-32]
-  sxtb16 r10,r5
-  sxtb16 r11,r6
-  strd r10,r11,[lr,#-24]
-  sxtb16 r8,r7
-  sxtb16 r5,r5,ror #8
-  strd r8,r5,[lr,#-16]
+  sxtb16 r5,r6
+  str r5,[lr,#-24]
   sxtb16 r6,r6,ror #8
-  sxtb16 r7,r7,ror #8
-  strd r6,r7,[lr,#-8]
-  ldr r9,[sp,#F_BLOCK_END]
-  cmp lr,r9
+  str r6,[lr,#-4]
+  ldr r5,[sp,#F_STEP]
+  ldr r6,[sp,#F_BLOCK_END]
+  add r12,r11,r5
+  add r11,r12,r5
+  cmp lr,r6
   bne 3b
-  DW_ABSENT 48
+  ldr r5,[sp,#F_HALF]
+  cbz r5,23f
+  add r6,r6,#80
+  str r6,[sp,#F_BLOCK_END]
+  mov r11,r12              @ there may be no column behind the last
+  movs r5,#0
+  str r5,[sp,#F_HALF]
+  b 3b
+23:
+  DW_ABSENT_2
   ldm sp,{r0,r1}
 1:
   DW_CHANNEL \tflite
@@ -435,15 +506,26 @@
   ldr pc,[sp,#F_BEFORE]
 .balign 4
 11:
-  DW_LOAD_2
-  DW_FIRST_2
+  ldmia r0!,{r2,r3,r7}
+  DW_BEGIN_FIRST_2
+  ldrd r2,r3,[r0],#68
+  DW_BEGIN_SECOND_2
   ldr pc,[sp,#F_ENTRY]
 .balign 4
 12:
   ldr r3,[sp,#F_PADDING]
-  smlad r4,r3,r8,r6
-  smlabb r4,r3,r11,r4
+  smlabb r4,r3,r8,r6
+  smlabb r4,r3,r9,r4
+  smlabb r4,r3,r10,r4
   mov r5,r4
+  ldmia r0!,{r2,r3,r7}
+  smlatt r4,r2,r8,r4
+  smlatt r4,r3,r9,r4
+  smlatt r4,r7,r10,r4
+  ldrd r2,r3,[r0],#68
+  smlatt r5,r7,r8,r5
+  smlatt r5,r2,r9,r5
+  smlatt r5,r3,r10,r5
   ldr pc,[sp,#F_ENTRY]
 .balign 4
 5:
@@ -458,20 +540,16 @@
 8:
   ldr r3,[sp,#F_RIGHT]
   cbz r3,9f
-  DW_LOAD_2
-  DW_TAP_2 r9,r11,t
   ldr r3,[sp,#F_PADDING]
-  smlad r4,r3,r10,r4
-  smlad r5,r3,r10,r5
-  smlabb r4,r3,r12,r4
-  smlabb r5,r3,r12,r5
+  DW_END_2 r4,r3,r3,r3
+  DW_END_2 r5,r3,r3,r3
   DW_FINISH r4,r5,\tflite
 9:
-  DW_NEXT_CHANNEL 12
+  DW_NEXT_CHANNEL 20
 .size \name, . - \name
 .endm
 
 DEPTHWISE_1 ocelli_dsp_depthwise_q32, 0, 82
 DEPTHWISE_1 ocelli_dsp_depthwise_tflite, 1, 106
-DEPTHWISE_2 ocelli_dsp_depthwise_2_q32, 0, 92
-DEPTHWISE_2 ocelli_dsp_depthwise_2_tflite, 1, 116
+DEPTHWISE_2 ocelli_dsp_depthwise_2_q32, 0, 78
+DEPTHWISE_2 ocelli_dsp_depthwise_2_tflite, 1, 110
