@@ -40,9 +40,8 @@
 .set F_RIGHT, 104
 .set F_PIXELS, 108
 .set F_BLOCK_END, 112
-.set F_LOOP, 116           @ where the loop of four is entered
-.set F_CHANNEL_STEPS, 120  @ XOR of the bytes from a channel of the stream to the next, after even and after odd ones
-.set FRAME, 124
+.set F_CHANNEL_STEPS, 116  @ XOR of the bytes from a channel of the stream to the next, after even and after odd ones
+.set FRAME, 124            @ with what lies before it, a multiple of 8
 
 .macro DW_BEGIN
   push {r4-r11,lr}
@@ -65,12 +64,20 @@
   str r3,[sp,#F_POWER + 4]
 .endm
 
-@ Where code is entered: 11 without padding on the left, 12 with it; 5 and on the loop of four, 7 what swaps the roles for an odd number of columns
-@ of stride 1, 8 what follows.
+@ Where code is entered: 11 without padding on the left, 12 with it, for an odd number of columns of stride 1 14 and 15; 5 and on the loop of four, 8
+@ what follows.
 .macro DW_ENTRY bytes, odd
   ldr r4,[sp,#F_LEFT]
   adr.w r5,12f
   adr.w r6,11f
+ .if \odd
+  ldr r7,[sp,#F_PIXELS]
+  lsls r7,r7,#31
+  bpl 16f
+  adr.w r5,15f
+  adr.w r6,14f
+16:
+ .endif
   cmp r4,#0
   it eq
   moveq r5,r6
@@ -84,14 +91,6 @@
   adr.w r5,5f
   add r5,r5,r6
   adds r5,#1
-  str r5,[sp,#F_LOOP]
- .if \odd
-  lsls r6,r4,#31
-  adr.w r6,7f
-  add r6,r6,#1
-  it mi
-  movmi r5,r6
- .endif
   adr.w r6,8f
   add r6,r6,#1
   cmp r4,#0
@@ -201,6 +200,29 @@
   DW_TAP \first,\second,\second,\second,r8,r11,b
 .endm
 
+@ Starts the first output, whose bias is in r2, and the second. Labels without padding on the left, and with it.
+.macro DW_BEFORE_1 inside, left, first, second, next_first, next_second
+.balign 4
+\inside:
+  mov \first,r2
+  mov \second,r2
+  ldrd r2,r3,[r0],#32
+  DW_TAP \first,\second,\first,\second,r8,r11,b
+  b 13f
+.balign 4
+\left:
+  ldr r3,[sp,#F_PADDING]
+  smlad \first,r3,r8,r2
+  smlabb \first,r3,r11,\first
+  mov \second,\first
+13:
+  ldrd r2,r3,[r0],#32
+  DW_TAP \first,\second,\first,\second,r9,r11,t
+  ldr \next_second,[sp,#(F_BIAS + 4)]
+  DW_TAP \next_first,\next_second,\next_second,\next_second,r8,r11,b
+  ldr pc,[sp,#F_ENTRY]
+.endm
+
 .macro DEPTHWISE_1 name, tflite, bytes
 .section .text.\name,"ax",%progbits
 .global \name
@@ -265,37 +287,11 @@
   ldm sp,{r0,r1}
 1:
   DW_CHANNEL \tflite
-  mov r4,r2
   str r2,[sp,#(F_BIAS + 4)]
   str r2,[sp,#(F_BIAS_ODD + 4)]
   ldr pc,[sp,#F_BEFORE]
-.balign 4
-11:
-  mov r5,r2
-  ldrd r2,r3,[r0],#32
-  DW_TAP r4,r5,r4,r5,r8,r11,b
-  b 13f
-.balign 4
-12:
-  ldr r3,[sp,#F_PADDING]
-  smlad r4,r3,r8,r4
-  smlabb r4,r3,r11,r4
-  mov r5,r4
-13:
-  ldrd r2,r3,[r0],#32
-  DW_TAP r4,r5,r4,r5,r9,r11,t
-  ldr r7,[sp,#(F_BIAS + 4)]
-  DW_TAP r6,r7,r7,r7,r8,r11,b
-  ldr pc,[sp,#F_ENTRY]
-.balign 4
-7:
-  mov r2,r4                @ an odd number of pixels: the two swap their roles
-  mov r4,r6
-  mov r6,r2
-  mov r2,r5
-  mov r5,r7
-  mov r7,r2
-  ldr pc,[sp,#F_LOOP]
+  DW_BEFORE_1 11,12,r4,r5,r6,r7
+  DW_BEFORE_1 14,15,r6,r7,r4,r5
 .balign 4
 5:
  .rept 2

@@ -138,15 +138,7 @@
   adds r3,#1
   str r3,[sp,#48]
  .endif
-1:
-  ldmia r1!,{r4-r7}
-  ldr r0,[sp,#12]
- .if \pixels == 2
-  PW_FIRST_2
- .else
-  PW_STEP_1
- .endif
-  ldr pc,[sp,#20]
+  b.w 1f
 .balign 4
 5:
  .rept \unrolled
@@ -205,7 +197,7 @@
  .endif
   str r5,[r0],#4
   str r0,[sp,#0]
-  bne.w 1b
+  bne.w 1f
 8:                         @ next pair
   ldrd r2,r1,[sp,#28]
   subs r2,#1
@@ -222,7 +214,15 @@
  .endif
   add r0,r3
   str r0,[sp,#0]
-  b.w 1b
+1:
+  ldmia r1!,{r4-r7}
+  ldr r0,[sp,#12]
+ .if \pixels == 2
+  PW_FIRST_2
+ .else
+  PW_STEP_1
+ .endif
+  ldr pc,[sp,#20]
 7:                         @ the last 1 to 3 channels
   ldr r3,[sp,#44]
  .if \pixels == 2
