@@ -121,6 +121,8 @@ pub enum Operation {
     },
     /// Scaled dot-product attention: query, key and value.
     Attention(Attention),
+    /// The same on unfolded maps ([`Operation::Unfold`] of the attention's patches).
+    UnfoldedAttention(Attention),
     /// `value * sum(softmax(scores) * key)`: scores, key and value.
     SeparableAttention {
         /// Rows and columns of a patch.
@@ -132,6 +134,17 @@ pub enum Operation {
     MatMul {
         /// Whether the second is given transposed.
         transpose_second: bool,
+    },
+    /// The pixels of a map sequence by sequence: a map of the output's scale and zero point, and optionally a tensor of which the rows of a
+    /// sequence are made before those of the output.
+    Unfold {
+        /// Rows and columns of a patch: pixels at the same place of their patches form a sequence.
+        patch: [usize; 2],
+    },
+    /// The inverse of [`Operation::Unfold`]: one input of the output's scale and zero point.
+    Fold {
+        /// Rows and columns of a patch.
+        patch: [usize; 2],
     },
     /// Part of one input of the output's scale and zero point.
     Slice {
@@ -167,10 +180,12 @@ impl Operation {
             Self::Reshape => "Reshape",
             Self::Transpose { .. } => "Transpose",
             Self::Softmax { .. } => "Softmax",
-            Self::Attention(_) => "Attention",
+            Self::Attention(_) | Self::UnfoldedAttention(_) => "Attention",
             Self::SeparableAttention { .. } => "SeparableAttention",
             Self::Norm(_) => "Norm",
             Self::MatMul { .. } => "MatMul",
+            Self::Unfold { .. } => "Unfold",
+            Self::Fold { .. } => "Fold",
             Self::Slice { .. } => "Slice",
         }
     }
@@ -254,7 +269,11 @@ impl QuantizedGraph {
             (Operation::PackedConv2d(packed), ..) => {
                 packed.scratch_bytes.iter().map(|&bytes| bytes.max(1)).collect()
             }
-            (Operation::Attention(attention), Some(key), Some(value)) => vec![attention_scratch(
+            (
+                Operation::Attention(attention) | Operation::UnfoldedAttention(attention),
+                Some(key),
+                Some(value),
+            ) => vec![attention_scratch(
                 self.target,
                 tokens(key, attention.key_patch),
                 [key, value].map(|shape| shape.channels.checked_div(attention.heads).unwrap_or(0)),
@@ -286,13 +305,15 @@ impl QuantizedGraph {
             }
             Operation::PackedConv2d(packed) => packed.macs,
             Operation::Mul(_) => output.len() as u64,
-            Operation::Attention(attention) => match node.inputs.as_slice() {
-                &[query, key, value] => {
-                    let [query, key, value] = [query, key, value].map(|id| self.tensor(id).shape);
-                    attention.macs(query, key, value)
+            Operation::Attention(attention) | Operation::UnfoldedAttention(attention) => {
+                match node.inputs.as_slice() {
+                    &[query, key, value] => {
+                        let [query, key, value] = [query, key, value].map(|id| self.tensor(id).shape);
+                        attention.macs(query, key, value)
+                    }
+                    _ => 0,
                 }
-                _ => 0,
-            },
+            }
             Operation::SeparableAttention { .. } => 2 * output.len() as u64,
             Operation::MatMul { .. } => {
                 let inner = node.inputs.first().map_or(0, |&input| self.tensor(input).shape.channels);

@@ -77,11 +77,15 @@ pub enum Operator {
     PackedSeparableConv2dQ32 = 31,
     /// [`PackedSeparableConvRecord`].
     PackedSeparableConv2dTfLite = 32,
+    /// [`PatchRecord`].
+    Unfold = 33,
+    /// [`PatchRecord`].
+    Fold = 34,
 }
 
 impl Operator {
     /// All operators, by code.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::Conv2dQ32,
         Self::Conv2dTfLite,
         Self::DepthwiseConv2dQ32,
@@ -115,6 +119,8 @@ impl Operator {
         Self::PackedDepthwiseConv2dTfLite,
         Self::PackedSeparableConv2dQ32,
         Self::PackedSeparableConv2dTfLite,
+        Self::Unfold,
+        Self::Fold,
     ];
 
     /// The operator of a code in a step.
@@ -155,12 +161,15 @@ impl Operator {
             Self::NormQ32 => "Norm",
             Self::MatMulQ32 => "MatMul",
             Self::Slice => "Slice",
+            Self::Unfold => "Unfold",
+            Self::Fold => "Fold",
         }
     }
 
     /// Whether its parameters are in the layout of the model's target.
     pub const fn is_packed(self) -> bool {
-        self as u32 >= Self::PackedConv2dQ32 as u32
+        let code = self as u32;
+        code >= Self::PackedConv2dQ32 as u32 && code <= Self::PackedSeparableConv2dTfLite as u32
     }
 }
 
@@ -391,7 +400,7 @@ records! {
         key_patch: [u16; 2],
         /// Number of heads.
         heads: u16,
-        /// [`AttentionQ32Record::CAUSAL`] and [`AttentionQ32Record::BIAS`].
+        /// [`AttentionQ32Record::CAUSAL`], [`AttentionQ32Record::BIAS`] and [`AttentionQ32Record::UNFOLDED`].
         flags: u16,
         /// Multiplier of a score.
         score_multiplier: i32,
@@ -453,6 +462,13 @@ records! {
         /// The first position along the axis; the output says how many follow.
         start: u16,
     }
+
+    /// The order of pixels. To unfold: a map, and optionally another tensor of the output's height, of which the rows of a sequence are
+    /// there before a row of that sequence is made. To fold: the unfolded map.
+    PatchRecord {
+        /// Rows and columns of a patch: pixels at the same place of their patches form a sequence, and lie together in the unfolded map.
+        patch: [u16; 2],
+    }
 }
 
 impl AttentionQ32Record {
@@ -460,6 +476,8 @@ impl AttentionQ32Record {
     pub const CAUSAL: u16 = 1;
     /// Flag: there is a bias.
     pub const BIAS: u16 = 2;
+    /// Flag: query, key, value and output are unfolded: sequences lie one below the other, as many as a patch has pixels.
+    pub const UNFOLDED: u16 = 4;
 }
 
 impl PackedSeparableConvRecord {

@@ -4,7 +4,9 @@ use core::ops::Range;
 
 use ocelli_kernels::Window;
 
-use crate::operator::{ConcatRecord, NormQ32Record, Operator, PadRecord, SliceRecord};
+use crate::operator::{
+    AttentionQ32Record, ConcatRecord, NormQ32Record, Operator, PadRecord, PatchRecord, SliceRecord,
+};
 use crate::{Step, TensorInfo};
 
 /// The rows of an input that a row of the output is made from.
@@ -23,6 +25,8 @@ pub enum Reach {
     },
     /// One row: that of the output, and so many rows further down.
     Row(i32),
+    /// All rows of a block of so many, the blocks of the output's rows.
+    Block(u16),
     /// All rows.
     All,
     /// None: the input is memory to work in.
@@ -52,6 +56,14 @@ impl Reach {
             Self::Row(further) => {
                 let move_by = |row: usize| row.saturating_add_signed(further as isize);
                 (move_by(outputs.start), move_by(outputs.end))
+            }
+            Self::Block(rows) => {
+                let rows = usize::from(rows);
+                let past = outputs.start.checked_rem(rows).unwrap_or(0);
+                (
+                    outputs.start.wrapping_sub(past),
+                    outputs.end.checked_next_multiple_of(rows).unwrap_or(height),
+                )
             }
             Self::All => (0, height),
             Self::Scratch => (0, 0),
@@ -112,9 +124,14 @@ impl Step<'_> {
             },
             O::AttentionQ32 => match index {
                 0 => row,
-                1 | 2 => Reach::All,
+                1 | 2 => self.record().map_or(Reach::All, |record| keys(record, input.height)),
                 _ => Reach::Scratch,
             },
+            O::Unfold => match (index, self.record::<PatchRecord>()) {
+                (1, Some(record)) => sequence(record.patch, output.height),
+                _ => Reach::All,
+            },
+            O::Fold => row,
             O::SeparableAttentionQ32 => {
                 if index < 3 {
                     Reach::All
@@ -126,6 +143,19 @@ impl Step<'_> {
             O::Transpose | O::MeanTfLite => Reach::All,
         }
     }
+}
+
+/// The rows of keys that an attention's row is made from, of `height`.
+fn keys(record: &AttentionQ32Record, height: u16) -> Reach {
+    if record.flags & AttentionQ32Record::UNFOLDED == 0 {
+        return Reach::All;
+    }
+    sequence(record.key_patch, height)
+}
+
+/// The rows of a sequence in an unfolded map of `height`.
+fn sequence([rows, columns]: [u16; 2], height: u16) -> Reach {
+    rows.checked_mul(columns).and_then(|count| height.checked_div(count)).map_or(Reach::All, Reach::Block)
 }
 
 #[cfg(test)]
@@ -145,5 +175,9 @@ mod tests {
         assert_eq!(Reach::Row(-2).rows(6..9, 5), 4..5);
         assert_eq!(Reach::Row(3).rows(0..2, 5), 3..5);
         assert_eq!(Reach::All.rows(3..4, 5), 0..5);
+        assert_eq!(Reach::Block(4).rows(0..1, 12), 0..4);
+        assert_eq!(Reach::Block(4).rows(3..5, 12), 0..8);
+        assert_eq!(Reach::Block(4).rows(8..9, 12), 8..12);
+        assert_eq!(Reach::Block(0).rows(1..2, 3), 1..3);
     }
 }

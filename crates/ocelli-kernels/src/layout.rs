@@ -1,6 +1,7 @@
 //! Operations that move values and change none.
 
 use crate::Map;
+use crate::sequence::Patch;
 
 /// Copies row `y` of the input into an output row of `channels` values a pixel, from pixel `left` and channel `first` on: concatenation
 /// along the width or the channels.
@@ -86,6 +87,46 @@ pub fn transpose_row(
     Some(())
 }
 
+/// Makes row `y` of the unfolded map of the input: the same pixels, those at the same place of their patches (`[rows, columns]`) one after
+/// the other in raster order, and these sequences in raster order of their places. Sequences begin with a row.
+pub fn unfold_row(input: &Map<'_>, patch: [usize; 2], y: usize, output: &mut [i8]) -> Option<()> {
+    let patch = Patch::new(patch)?;
+    let [mut line, left] = patch.unfolded_row([input.height, input.width], y)?;
+    let (start, stride) = (left.checked_mul(input.channels)?, patch.stride(input.channels)?.get());
+    let mut pixels = output.chunks_exact_mut(input.channels);
+    while pixels.len() > 0 {
+        for values in input.row(line)?.get(start..)?.chunks(stride) {
+            copy(pixels.next()?, values.get(..input.channels)?)?;
+        }
+        line = line.checked_add(patch.rows())?;
+    }
+    Some(())
+}
+
+/// Puts row `y` of an unfolded map where its pixels lie in the output, a whole map of `[height, width, channels]`: the inverse of
+/// [`unfold_row`].
+pub fn fold_row(
+    row: &[i8],
+    patch: [usize; 2],
+    y: usize,
+    [height, width, channels]: [usize; 3],
+    output: &mut [i8],
+) -> Option<()> {
+    let patch = Patch::new(patch)?;
+    let [mut line, left] = patch.unfolded_row([height, width], y)?;
+    let (start, stride) = (left.checked_mul(channels)?, patch.stride(channels)?.get());
+    let length = width.checked_mul(channels)?;
+    let mut pixels = row.chunks_exact(channels);
+    while pixels.len() > 0 {
+        let to = output.get_mut(line.checked_mul(length)?..)?.get_mut(..length)?;
+        for values in to.get_mut(start..)?.chunks_mut(stride) {
+            copy(values.get_mut(..channels)?, pixels.next()?)?;
+        }
+        line = line.checked_add(patch.rows())?;
+    }
+    Some(())
+}
+
 /// `copy_from_slice` without its panic.
 #[inline]
 fn copy(to: &mut [i8], from: &[i8]) -> Option<()> {
@@ -96,4 +137,49 @@ fn copy(to: &mut [i8], from: &[i8]) -> Option<()> {
         *to = from;
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn unfolded_maps_hold_sequence_after_sequence_and_fold_back() {
+        for (patch, [height, width, channels]) in [
+            ([2, 2], [8, 6, 3]),
+            ([1, 3], [6, 9, 1]),
+            ([3, 1], [6, 2, 2]),
+            ([1, 1], [3, 4, 2]),
+            ([2, 4], [16, 8, 1]),
+        ] {
+            let values: Vec<i8> =
+                (0..height * width * channels).map(|at| (at * 37 % 251) as u8 as i8).collect();
+            let map = Map::whole(&values, [height, width, channels], 0);
+            let length = width * channels;
+            let mut unfolded = std::vec![0; values.len()];
+            let mut folded = std::vec![0; values.len()];
+            for (y, row) in unfolded.chunks_exact_mut(length).enumerate() {
+                unfold_row(&map, patch, y, row).unwrap();
+                fold_row(row, patch, y, [height, width, channels], &mut folded).unwrap();
+            }
+            assert_eq!(folded, values);
+
+            let mut expected = Vec::new();
+            for sequence in 0..patch[0] * patch[1] {
+                for y in (sequence / patch[1]..height).step_by(patch[0]) {
+                    for x in (sequence % patch[1]..width).step_by(patch[1]) {
+                        expected.extend_from_slice(&values[(y * width + x) * channels..][..channels]);
+                    }
+                }
+            }
+            assert_eq!(unfolded, expected);
+        }
+        let map = Map::whole(&[0; 12], [2, 6, 1], 0);
+        assert_eq!(unfold_row(&map, [2, 2], 0, &mut [0; 6]), None, "a sequence would begin within a row");
+        assert_eq!(unfold_row(&map, [1, 2], 2, &mut [0; 6]), None, "there is no such row");
+    }
 }

@@ -44,6 +44,21 @@ impl Patch {
         [sequence, token]
     }
 
+    /// Where the pixels of row `y` of an unfolded map lie in the map of `height x width` pixels: the row of the first one's line, and its
+    /// column. A row takes as many lines as a patch has columns, each as many rows below the other as a patch has rows. `None` where
+    /// sequences do not begin with a row.
+    #[inline]
+    pub fn unfolded_row(&self, [height, width]: [usize; 2], y: usize) -> Option<[usize; 2]> {
+        let sequences = self.sequences()?;
+        if width % self.columns != 0 || height.checked_rem(sequences)? != 0 || y >= height {
+            return None;
+        }
+        let rows = height.checked_div(sequences)?;
+        let [top, left] = self.place(y.checked_div(rows)?);
+        let line = y.checked_rem(rows)?.checked_mul(self.columns.get())?;
+        Some([line.checked_mul(self.rows.get())?.checked_add(top)?, left])
+    }
+
     /// The first pixel of a sequence: row and column.
     #[inline]
     pub fn place(&self, sequence: usize) -> [usize; 2] {

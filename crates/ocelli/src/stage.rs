@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use ocelli_format::{Model, Step, Steps, TensorInfo};
+use ocelli_format::{Model, Operator, Step, Steps, TensorInfo};
 use zerocopy::little_endian::U16;
 
 use crate::error::RunError;
@@ -86,7 +86,8 @@ impl<'m> Stage<'m> {
         }
     }
 
-    /// Makes all rows that can be made. `started` says that nothing was ready but what the rows make so that are new since the last call.
+    /// Makes all rows that can be made: the last step that can make more goes on with the steps after it, before those before it make new
+    /// rows, so that few rows wait. `started` says that nothing was ready but what the rows make so that are new since the last call.
     #[inline(never)]
     pub fn advance<const OPERATORS: u64>(
         &self,
@@ -96,12 +97,16 @@ impl<'m> Stage<'m> {
     ) -> Result<(), RunError> {
         // Steps up to this one may be ready without news of the steps before them.
         let mut ready = if started { self.first } else { usize::MAX };
+        let mut from = self.first;
+        // Whether steps before `from` may be ready, too.
+        let mut earlier = false;
         loop {
             let mut again = None;
-            for (index, step) in self.steps() {
+            let skipped = from.wrapping_sub(self.first);
+            for (index, step) in self.steps().skip(skipped) {
                 let mut shown = |rows: Range<usize>, values: &[i8]| observe(index, &step, rows, values);
                 match machine.next_rows::<OPERATORS>(&step, &mut shown) {
-                    Some(Progress::Made { more: true }) => again = Some(index),
+                    Some(Progress::Made { more: true }) => earlier |= again.replace(index).is_some(),
                     Some(Progress::Made { more: false }) => {}
                     Some(Progress::Waits) if step.flags & Step::ALONE != 0 && index >= ready => break,
                     Some(Progress::Waits) => {}
@@ -109,7 +114,8 @@ impl<'m> Stage<'m> {
                 }
             }
             match again {
-                Some(index) => ready = index,
+                Some(index) => (from, ready) = (index, index),
+                None if earlier => (from, ready, earlier) = (self.first, from, false),
                 None => return Ok(()),
             }
         }
@@ -156,8 +162,13 @@ impl<'m> Machine<'m, '_> {
             let rows = done..done.wrapping_add(slots.wrapping_sub(slot)).min(end);
             done = rows.end;
             perform::<OPERATORS>(self.model, step, Action::Rows(self.maps, rows.clone())).ok()?;
-            let together = place(output, &rows)?;
-            show(rows, self.maps.get(together)?);
+            if step.operator != Operator::Fold {
+                let together = place(output, &rows)?;
+                show(rows, self.maps.get(together)?);
+            } else if done == height {
+                // Its rows lie all over the map.
+                show(0..height, self.maps.get(output.range()?)?);
+            }
         }
         self.counters.set(output, end);
         Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })

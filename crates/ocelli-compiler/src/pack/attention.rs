@@ -75,7 +75,8 @@ fn strides(bias: &AttentionBias, keys: usize) -> Result<[u32; 2], String> {
 }
 
 impl Lowering<'_, '_> {
-    pub(super) fn attention(&mut self, attention: &Attention) -> Result<(), String> {
+    /// Attention; `flags` beside those that follow from it.
+    pub(super) fn attention(&mut self, attention: &Attention, flags: u16) -> Result<(), String> {
         let [query, key] = [0, 1].map(|index| self.graph.tensor(self.node.inputs[index]).shape);
         let (value, output) = (self.input(2), self.result());
         let keys = Sequences::of(key, attention.key_patch).map_or(0, |sequences| sequences.tokens);
@@ -95,7 +96,7 @@ impl Lowering<'_, '_> {
         let output_bias =
             (offset * f64::from(output_shift).exp2()).round() as i32 + (1 << (output_shift - 1));
 
-        let mut flags = if attention.causal { AttentionQ32Record::CAUSAL } else { 0 };
+        let mut flags = flags | if attention.causal { AttentionQ32Record::CAUSAL } else { 0 };
         let (mut bias, mut bias_strides) = (0, [0; 2]);
         if let Some(given) = &attention.bias {
             flags |= AttentionQ32Record::BIAS;

@@ -1,10 +1,10 @@
 //! From one node to one step.
 
 use ocelli_format::operator::{
-    AddQ32Record, AddTfLiteRecord, AveragePoolQ32Record, ChannelTablesRecord, ConcatRecord, ConvRecord,
-    MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record, PReluTfLiteRecord, PackedConvRecord,
-    PackedSeparableConvRecord, PadRecord, PoolRecord, SliceRecord, SoftmaxTfLiteRecord, TableRecord,
-    TransposeRecord,
+    AddQ32Record, AddTfLiteRecord, AttentionQ32Record, AveragePoolQ32Record, ChannelTablesRecord,
+    ConcatRecord, ConvRecord, MeanTfLiteRecord, MulQ32Record, MulTfLiteRecord, PReluQ32Record,
+    PReluTfLiteRecord, PackedConvRecord, PackedSeparableConvRecord, PadRecord, PatchRecord, PoolRecord,
+    SliceRecord, SoftmaxTfLiteRecord, TableRecord, TransposeRecord,
 };
 use ocelli_format::{ModelWriter, Numerics, Operator};
 use ocelli_kernels::TfLiteChannel;
@@ -98,7 +98,12 @@ impl Lowering<'_, '_> {
             }
             Operation::Softmax { beta } => self.softmax(*beta),
             Operation::Reshape => Ok(()),
-            Operation::Attention(attention) => self.attention(attention),
+            Operation::Attention(attention) => self.attention(attention, 0),
+            Operation::UnfoldedAttention(attention) => {
+                self.attention(attention, AttentionQ32Record::UNFOLDED)
+            }
+            Operation::Unfold { patch } => self.patch(Operator::Unfold, *patch),
+            Operation::Fold { patch } => self.patch(Operator::Fold, *patch),
             Operation::SeparableAttention { patch } => self.separable_attention(*patch),
             Operation::Norm(norm) => self.norm(norm),
             Operation::MatMul { transpose_second } => self.matmul(*transpose_second),
@@ -115,6 +120,10 @@ impl Lowering<'_, '_> {
     {
         self.writer.step(operator, self.inputs, self.output, record);
         Ok(())
+    }
+
+    fn patch(&mut self, operator: Operator, [rows, columns]: [usize; 2]) -> Result<(), String> {
+        self.emit(operator, &PatchRecord { patch: [narrow(rows)?, narrow(columns)?] })
     }
 
     pub(super) fn input(&self, index: usize) -> Quantization {

@@ -1,18 +1,23 @@
-//! Separable layers at the ends of stages: what lies whole there may be the depthwise convolution's output, if that is smaller.
+//! Other networks that compute the same in a smaller arena: attention one sequence at a time, and separable layers at the ends of stages: what
+//! lies whole there may be the depthwise convolution's output, if that is smaller.
 
 use std::collections::BTreeSet;
 
 use ocelli_format::{Step, Target};
 
+use super::by_sequence::by_sequence;
 use super::{Optimize, Plan, PlanOptions, planned};
-use crate::quantized::{Operation, PackedKind, QuantizedGraph};
+use crate::quantized::{Operation, PackedKind, QuantizedGraph, QuantizedNode};
 use crate::targets::{Lowered, lower, lower_apart};
 
 /// Instructions for each value of a depthwise convolution's output that leaves the layer and comes back, estimated.
 const VALUE: u64 = 10;
 
-/// The network for a target and the best plan for it under options. Where that makes the arena smaller, depthwise convolutions are apart from
-/// the 1x1 convolutions after them.
+/// Instructions for each value of a map that is unfolded or folded, estimated.
+const MOVED: u64 = 2;
+
+/// The network for a target and the best plan for it under options. Where that makes the arena smaller, attention runs one sequence at a time
+/// on unfolded maps, and depthwise convolutions are apart from the 1x1 convolutions after them.
 pub fn plan_for(graph: &QuantizedGraph, target: Target, options: &PlanOptions) -> (Lowered, Plan) {
     let lowered = lower(graph, target);
     let plan = planned(&lowered.graph, options, 0);
@@ -24,11 +29,26 @@ pub fn plan_for(graph: &QuantizedGraph, target: Target, options: &PlanOptions) -
     };
     let mut apart = BTreeSet::new();
     let mut cost = 0;
+    let mut sequences = false;
+    if best.1.arena_bytes > enough
+        && let Some(lowered) = by_sequence(&best.0)
+    {
+        let moved = MOVED * moved(&lowered.graph);
+        let plan = planned(&lowered.graph, options, moved);
+        if plan.arena_bytes < best.1.arena_bytes {
+            best = (lowered, plan);
+            (sequences, cost) = (true, moved);
+        }
+    }
+    let lowered = |apart: &BTreeSet<usize>| {
+        let lowered = lower_apart(graph, target, apart);
+        by_sequence(&lowered).filter(|_| sequences).unwrap_or(lowered)
+    };
     while best.1.arena_bytes > enough {
         let tried = ends(&best.0, &best.1).into_iter().map(|(first, values)| {
             let apart: BTreeSet<usize> = apart.iter().copied().chain([first]).collect();
             let cost = cost + values * VALUE;
-            let lowered = lower_apart(graph, target, &apart);
+            let lowered = lowered(&apart);
             let plan = planned(&lowered.graph, options, cost);
             (lowered, plan, apart, cost)
         });
@@ -40,6 +60,13 @@ pub fn plan_for(graph: &QuantizedGraph, target: Target, options: &PlanOptions) -
         (apart, cost) = (smallest.2, smallest.3);
     }
     best
+}
+
+/// The values of all maps that are unfolded or folded.
+fn moved(graph: &QuantizedGraph) -> u64 {
+    let moves =
+        |node: &&QuantizedNode| matches!(node.operation, Operation::Unfold { .. } | Operation::Fold { .. });
+    graph.nodes.iter().filter(moves).map(|node| graph.tensor(node.output).shape.len() as u64).sum()
 }
 
 /// The separable layers that end a streamed stage with a map larger than that between their two convolutions: the first one's node in the

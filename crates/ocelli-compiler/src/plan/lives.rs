@@ -1,7 +1,9 @@
 //! When each row of each tensor is born and when it is read for the last time, and the buffers that follow from it.
 
+use ocelli_format::Reach;
+
 use super::schedule::{Event, Stage, Way, events};
-use super::steps::Network;
+use super::steps::{Network, Order};
 
 /// From the event at which a row is made to the last one that reads it.
 pub(super) type Life = (u32, u32);
@@ -83,7 +85,13 @@ pub(super) fn lives_between(network: &Network, stages: &[Stage], ends: &Ends, wa
             Event::Arrival(row) => rows[network.input][*row] = (time, time),
             Event::Rows { step: index, rows: made } => {
                 let step = &network.steps[*index];
-                rows[step.output][made.clone()].iter_mut().for_each(|life| *life = (time, time));
+                if matches!(step.order, Order::Folds(_)) {
+                    // Its first row lies all over the map.
+                    let birth = |life: &Life| if made.start == 0 { time } else { life.0 };
+                    rows[step.output].iter_mut().for_each(|life| *life = (birth(life), time));
+                } else {
+                    rows[step.output][made.clone()].iter_mut().for_each(|life| *life = (time, time));
+                }
                 for &(input, reach) in &step.inputs {
                     let storage = network.storage(input);
                     let read = if storage == input {
@@ -104,6 +112,9 @@ pub(super) fn lives_between(network: &Network, stages: &[Stage], ends: &Ends, wa
     }
 
     let whole = whole_tensors(network, stages, ends);
+    let blocks = blocks(network);
+    let unfolded: Vec<Option<usize>> =
+        (0..network.steps.len()).map(|step| unfolded(network, stages, ends, &all, step)).collect();
     let mut lives = Lives {
         buffers: Vec::new(),
         of_tensor: vec![None; network.tensors.len()],
@@ -130,14 +141,28 @@ pub(super) fn lives_between(network: &Network, stages: &[Stage], ends: &Ends, wa
     }
     let mut joined: Vec<(usize, usize)> = Vec::new();
     for stage in stages {
-        for step in &network.steps[stage.steps.clone()] {
+        for index in stage.steps.clone() {
+            let step = &network.steps[index];
             let output = step.output;
-            let input = step.inputs.first().map(|&(input, _)| network.storage(input));
+            let input = match step.order {
+                Order::Folds(_) => unfolded[index],
+                _ => step.inputs.first().map(|&(input, _)| network.storage(input)),
+            };
             let place = input
                 .filter(|_| step.in_place)
                 .and_then(|input| lives.of_tensor[input].map(|at| (input, at)));
-            let joins = place.filter(|&(_, buffer)| {
-                follows(&lives.buffers[buffer], &rows[output], network.tensors[output].row, stage.streamed)
+            let joins = place.filter(|&(input, buffer)| match step.order {
+                Order::Folds(_) => lives.buffers[buffer]
+                    .lives
+                    .iter()
+                    .map(|life| life.1)
+                    .eq(rows[input].iter().map(|life| life.1)),
+                _ => follows(
+                    &lives.buffers[buffer],
+                    &rows[output],
+                    network.tensors[output].row,
+                    stage.streamed,
+                ),
             });
             match joins {
                 Some((_, buffer)) => {
@@ -153,8 +178,14 @@ pub(super) fn lives_between(network: &Network, stages: &[Stage], ends: &Ends, wa
         kinds[buffer][0] |= whole[tensor];
         kinds[buffer][1] |= together[tensor];
     }
-    for (buffer, [whole, together]) in lives.buffers.iter_mut().zip(kinds) {
-        buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives, together) };
+    let mut block_of = vec![1; lives.buffers.len()];
+    for (buffer, block) in lives.of_tensor.iter().zip(&blocks) {
+        if let Some(buffer) = *buffer {
+            block_of[buffer] = block_of[buffer].max(*block);
+        }
+    }
+    for ((buffer, [whole, together]), block) in lives.buffers.iter_mut().zip(kinds).zip(block_of) {
+        buffer.slots = if whole { buffer.lives.len() } else { least_slots(&buffer.lives, together, block) };
     }
     for (tensor, of) in network.tensors.iter().enumerate() {
         if of.storage != tensor {
@@ -217,15 +248,55 @@ fn join(buffer: &mut Buffer, output: &[Life]) {
     buffer.lives = vec![(first, last)];
 }
 
-/// The fewest slots so that no row is written where one lies that is still to be read. What a step waits to make together lies
-/// together, too: a kernel would make it row by row.
-fn least_slots(lives: &[Life], together: bool) -> usize {
+/// The rows of each tensor that are read as blocks, which lie together.
+fn blocks(network: &Network) -> Vec<usize> {
+    let mut blocks = vec![1; network.tensors.len()];
+    for &(input, reach) in network.steps.iter().flat_map(|step| &step.inputs) {
+        if let Reach::Block(rows) = reach {
+            blocks[input] = blocks[input].max(usize::from(rows));
+        }
+    }
+    blocks
+}
+
+/// The map that a step's stage unfolds and that the step folds again, if it may lie in the map's place: of rows that it has folded, no
+/// pixel of the map is read any more.
+fn unfolded(network: &Network, stages: &[Stage], ends: &Ends, all: &[Event], fold: usize) -> Option<usize> {
+    let order @ Order::Folds(patch) = network.steps[fold].order else { return None };
+    let stage = stages.iter().find(|stage| stage.steps.contains(&fold))?;
+    let (output, unfolds) = (&network.tensors[network.steps[fold].output], Order::Unfolds(patch));
+    let map = network.steps[stage.steps.start..fold].iter().find(|step| step.order == unfolds)?.inputs[0].0;
+    let of = &network.tensors[map];
+    if of.storage != map || [of.height, of.row] != [output.height, output.row] || ends.kept.contains(&map) {
+        return None;
+    }
+    let mut folded = 0;
+    for event in all {
+        let Event::Rows { step, rows } = event else { continue };
+        let step = &network.steps[*step];
+        let places = || step.inputs.iter().enumerate().filter(|(_, input)| network.storage(input.0) == map);
+        if step.order == order && step.output == network.steps[fold].output {
+            folded = rows.end;
+        } else if folded > 0 && places().next().is_some() {
+            let other_pixels =
+                step.order == unfolds && rows.start >= folded && places().all(|(place, _)| place == 0);
+            if !other_pixels {
+                return None;
+            }
+        }
+    }
+    Some(map)
+}
+
+/// The fewest slots so that no row is written where one lies that is still to be read, a multiple of `block`. What a step waits to make
+/// together lies together, too: a kernel would make it row by row.
+fn least_slots(lives: &[Life], together: bool, block: usize) -> usize {
     let parted = |slots: usize| {
         let first_slots = (slots..lives.len()).step_by(slots);
         together && first_slots.into_iter().any(|row| lives[row - 1].0 == lives[row].0)
     };
     (1..lives.len())
-        .filter(|&slots| !parted(slots))
+        .filter(|&slots| slots.is_multiple_of(block) && !parted(slots))
         .find(|&slots| lives.iter().zip(&lives[slots..]).all(|(early, late)| early.1 < late.0))
         .unwrap_or(lives.len())
 }

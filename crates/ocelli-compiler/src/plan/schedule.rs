@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::steps::Network;
+use super::steps::{Network, Order};
 
 /// Something that happens to rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +64,14 @@ pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, ways: &[W
     done.then_some(flow.events)
 }
 
-/// Whether a step reads a reshape of what its stage makes, so that it could not tell when its rows are there.
+/// Whether a step reads a reshape of what its stage makes, or a map that its stage folds, so that it could not tell when its rows are there.
 fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
     network.steps[step].inputs.iter().any(|&(input, _)| {
         let storage = network.storage(input);
-        storage != input
-            && stage.steps.clone().any(|maker| network.storage(network.steps[maker].output) == storage)
+        stage.steps.clone().map(|maker| &network.steps[maker]).any(|maker| {
+            let folds = matches!(maker.order, Order::Folds(_));
+            network.storage(maker.output) == storage && (storage != input || folds)
+        })
     })
 }
 
@@ -95,11 +97,14 @@ impl<'n> Flow<'n> {
         Self { network, steps: stage.steps.clone(), ways, made, events: Vec::new() }
     }
 
-    /// Makes all rows that can be made: each step in turn its next ones, again and again.
+    /// Makes all rows that can be made: each step in turn its next ones, again and again; the last one that can make more goes on with the
+    /// steps after it, before those before it make new rows.
     fn advance(&mut self) {
+        let mut from = self.steps.start;
+        let mut earlier = false;
         loop {
-            let mut again = false;
-            for step in self.steps.clone() {
+            let mut again = None;
+            for step in from..self.steps.end {
                 let output = self.network.steps[step].output;
                 let made = self.made[output].unwrap_or(0);
                 let end = self.ready(step, made);
@@ -108,10 +113,14 @@ impl<'n> Flow<'n> {
                 }
                 self.events.push(Event::Rows { step, rows: made..end });
                 self.made[output] = Some(end);
-                again |= self.ready(step, end) != end;
+                if self.ready(step, end) != end {
+                    earlier |= again.replace(step).is_some();
+                }
             }
-            if !again {
-                return;
+            match again {
+                Some(step) => from = step,
+                None if earlier => (from, earlier) = (self.steps.start, false),
+                None => return,
             }
         }
     }

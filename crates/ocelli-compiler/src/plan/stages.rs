@@ -21,16 +21,18 @@ pub(super) enum Need {
     LaidOut,
 }
 
-/// The division of the steps into stages whose largest stage needs the least memory, of all there are: what a stage needs depends on no
-/// other, since what is read across an end of stages is whole. It is empty where all need `limit` bytes or more.
+/// The division of the steps into stages whose largest stage needs the least memory: what a stage needs depends on no other, since what is
+/// read across an end of stages is whole. Of several, one of few stages that need little on average: its buffers find places more easily.
+/// It is empty where all need `limit` bytes or more.
 pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) -> Vec<Stage> {
     let count = network.steps.len();
-    // What the best division of the first steps needs, and the last stage of it.
-    let mut best: Vec<(usize, Option<Stage>)> = vec![(usize::MAX, None); count + 1];
-    best[0] = (0, None);
+    // What the best division of the first steps needs, the sum over its stages and steps of what the stages need, and the last stage of it.
+    let mut best: Vec<((usize, usize), Option<Stage>)> = vec![((usize::MAX, 0), None); count + 1];
+    best[0] = ((0, 0), None);
     let whole = lives(network, &whole_maps(network), flow).map_or(usize::MAX, |lives| lives.peak().0);
     for start in 0..count {
-        if best[start].0 == usize::MAX {
+        let (before, sum) = best[start].0;
+        if before == usize::MAX {
             continue;
         }
         for end in start + 1..=count {
@@ -45,23 +47,23 @@ pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) ->
                 let Some(of_stage) = of_stage else { continue };
                 let peak = of_stage.peak().0 + idle_bytes;
                 least_peak = least_peak.min(peak);
-                let enough = best[end].0.min(limit);
-                if peak.max(best[start].0) >= enough {
+                if peak.max(before) > best[end].0.0 || peak.max(before) >= limit {
                     continue;
                 }
                 let bytes = match need {
                     Need::Peak => peak,
                     Need::LaidOut => place(&of_stage.buffers, Effort::Least).1 + idle_bytes,
                 };
-                let bytes = bytes.max(best[start].0);
-                if bytes < enough {
-                    best[end] = (bytes, Some(stage));
+                let sum = bytes.saturating_mul(end - start + 1).saturating_add(sum);
+                let needs = (bytes.max(before), sum);
+                if needs < best[end].0 && needs.0 < limit {
+                    best[end] = (needs, Some(stage));
                 }
             }
             // Longer stages from here need no less.
             if least_peak != usize::MAX
                 && least_peak >= whole.min(limit)
-                && least_peak > best[end].0.min(whole)
+                && least_peak > best[end].0.0.min(whole)
             {
                 break;
             }

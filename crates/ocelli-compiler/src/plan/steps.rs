@@ -3,7 +3,7 @@
 use ocelli_format::Reach;
 
 use super::costs::Costs;
-use crate::graph::{Axis, NormExtent, TensorId};
+use crate::graph::{Axis, NormExtent, Shape, TensorId};
 use crate::pack::kernel_window;
 use crate::quantized::{Operation, QuantizedGraph, QuantizedNode};
 
@@ -31,10 +31,23 @@ pub(super) struct Step {
     pub scratch: Vec<usize>,
     /// What it takes to make rows so that they need less memory.
     pub costs: Costs,
-    /// Whether its output may lie where its first input lies.
+    /// Whether its output may lie where its first input lies; of a step that folds, where the map lies that its stage unfolds.
     pub in_place: bool,
     /// Whether it makes all rows at once.
     pub whole: bool,
+    /// What it does to the order of pixels.
+    pub order: Order,
+}
+
+/// What a step does to the order of pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Nothing.
+    Kept,
+    /// It unfolds sequences of a patch: row `y` is made from pixels all over its first input.
+    Unfolds([usize; 2]),
+    /// It folds them: row `y` lies in the pixels that row `y` of the unfolded map was made from.
+    Folds([usize; 2]),
 }
 
 /// What there is to plan.
@@ -76,6 +89,11 @@ impl Network {
                 costs: Costs::of(graph, node),
                 in_place: works_in_place(graph, node),
                 whole: is_whole(&node.operation),
+                order: match node.operation {
+                    Operation::Unfold { patch } => Order::Unfolds(patch),
+                    Operation::Fold { patch } => Order::Folds(patch),
+                    _ => Order::Kept,
+                },
             });
         }
         Self {
@@ -113,6 +131,7 @@ fn works_in_place(graph: &QuantizedGraph, node: &QuantizedNode) -> bool {
             | Operation::Mul(_)
             | Operation::Softmax { .. }
             | Operation::Norm(_)
+            | Operation::Fold { .. }
     );
     let Some(&first) = node.inputs.first() else { return false };
     let same_size = graph.tensor(first).shape.len() == graph.tensor(node.output).shape.len();
@@ -163,10 +182,22 @@ fn reach(graph: &QuantizedGraph, node: &QuantizedNode, place: usize) -> Reach {
                 Reach::All
             }
         }
-        Operation::MatMul { .. } => row,
+        Operation::UnfoldedAttention(attention) => match place {
+            0 => row,
+            _ => sequence(input, attention.key_patch),
+        },
+        Operation::Unfold { patch } if place == 1 => sequence(output, *patch),
+        Operation::Fold { .. } | Operation::MatMul { .. } => row,
         Operation::Mean
+        | Operation::Unfold { .. }
         | Operation::Transpose { .. }
         | Operation::SeparableAttention { .. }
         | Operation::Reshape => Reach::All,
     }
+}
+
+/// The rows of a sequence in an unfolded map.
+fn sequence(shape: Shape, [rows, columns]: [usize; 2]) -> Reach {
+    let rows = shape.height.checked_div(rows * columns).and_then(|rows| u16::try_from(rows).ok());
+    rows.map_or(Reach::All, Reach::Block)
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use ocelli_format::{Feed, Model, Reach, Step as PackedStep};
+use ocelli_format::operator::PatchRecord;
+use ocelli_format::{Feed, Model, Operator, Reach, Step as PackedStep};
 
 use super::costs::Costs;
 use super::lives::{Ends, Lives, lives_between};
 use super::schedule::{Stage, Way, events};
-use super::steps::{Network, Step, Tensor};
+use super::steps::{Network, Order, Step, Tensor};
 
 /// A model's memory over time. A moment is a row of the input that comes, or a call of a kernel.
 #[derive(Clone, Debug)]
@@ -131,7 +132,13 @@ fn network(model: &Model<'_>) -> Network {
             costs: Costs::default(),
             in_place: false,
             whole: false,
+            order: order(&step),
         };
+        if let Order::Folds(_) = of_step.order {
+            let unfolded = model.steps().take(number).filter(|other| other.operator == Operator::Unfold);
+            let mut maps = unfolded.filter_map(|other| model.tensor(*other.inputs.first()?));
+            of_step.in_place = maps.any(|map| map.offset == output.offset);
+        }
         for (place, &input) in step.inputs.iter().enumerate() {
             let tensor = &tensors[index(input)];
             if tensor.constant != 0 {
@@ -171,6 +178,16 @@ fn network(model: &Model<'_>) -> Network {
     }
 }
 
+/// What a step does to the order of pixels.
+fn order(step: &PackedStep<'_>) -> Order {
+    let patch = || step.record::<PatchRecord>().map(|record| record.patch.map(usize::from));
+    match (step.operator, patch()) {
+        (Operator::Unfold, Some(patch)) => Order::Unfolds(patch),
+        (Operator::Fold, Some(patch)) => Order::Folds(patch),
+        _ => Order::Kept,
+    }
+}
+
 /// The stages that the flags of the steps say.
 fn stages(model: &Model<'_>) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
@@ -190,10 +207,14 @@ fn stages(model: &Model<'_>) -> Vec<Stage> {
 /// Each row and each step's scratch in its place.
 fn blocks(model: &Model<'_>, network: &Network, lives: &Lives) -> Vec<Block> {
     let mut blocks = Vec::new();
+    let mut drawn = vec![false; lives.buffers.len()];
     for (index, tensor) in model.tensors().iter().enumerate() {
         let Some(buffer) = lives.of_tensor[index].filter(|_| network.storage(index) == index) else {
             continue;
         };
+        if std::mem::replace(&mut drawn[buffer], true) {
+            continue;
+        }
         let slots = usize::from(tensor.slots);
         for (row, &(first, last)) in lives.buffers[buffer].lives.iter().enumerate() {
             let offset = tensor.offset as usize + row % slots * tensor.row_len();

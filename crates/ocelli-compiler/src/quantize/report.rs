@@ -175,7 +175,9 @@ pub fn weight_bytes(operation: &Operation) -> usize {
         Operation::PRelu { slopes, .. } => slopes.len(),
         Operation::Softmax { .. } | Operation::SeparableAttention { .. } => 512,
         // All attention steps share one table, which counts for none.
-        Operation::Attention(attention) => attention.bias.as_ref().map_or(0, |bias| 2 * bias.values.len()),
+        Operation::Attention(attention) | Operation::UnfoldedAttention(attention) => {
+            attention.bias.as_ref().map_or(0, |bias| 2 * bias.values.len())
+        }
         Operation::Norm(norm) => 8 * norm.gamma.len(),
         _ => 0,
     }

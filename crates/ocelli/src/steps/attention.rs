@@ -1,12 +1,14 @@
 //! Attention steps: maps as sequences of tokens, with memory to work in.
 
 use core::marker::PhantomData;
+use core::num::NonZero;
 use core::ops::Range;
 
 use ocelli_format::operator::{
     AttentionQ32Record, SeparableAttentionQ32Record, separable_attention_scratch_bytes,
 };
 use ocelli_format::{Model, Step, TensorInfo};
+use ocelli_kernels::Map;
 use ocelli_kernels::arch::Arch;
 use ocelli_kernels::attention::{Attention, Bias};
 use ocelli_kernels::separable::SeparableAttention;
@@ -31,6 +33,16 @@ fn sequences(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<[usize; 2
     Ok([product(rows, columns)?, product(down, across)?])
 }
 
+/// Rows of a sequence of an unfolded map.
+fn rows_of_sequence(tensor: &TensorInfo, [rows, columns]: [u16; 2]) -> Result<NonZero<usize>, Problem> {
+    let sequences = usize::from(rows).wrapping_mul(usize::from(columns));
+    let height = usize::from(tensor.height);
+    if height.checked_rem(sequences) != Some(0) {
+        return Err(Problem::Unfolded);
+    }
+    height.checked_div(sequences).and_then(NonZero::new).ok_or(Problem::Patches)
+}
+
 /// The weights of `tokens` tokens, of which none is larger than the first entry of the table, must not add up to too much.
 fn check_weights(exponentials: &[u16], tokens: usize) -> Result<(), Problem> {
     let largest = exponentials.first().copied().unwrap_or_default();
@@ -51,6 +63,8 @@ pub(crate) struct AttentionQ32<'m, A: Arch> {
     arch: PhantomData<A>,
     tensors: WithScratch<'m, 3>,
     kernel: Attention<'m>,
+    /// Rows of a sequence of the query and of the key, where sequences lie one below the other.
+    unfolded: Option<[NonZero<usize>; 2]>,
 }
 
 impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
@@ -73,6 +87,17 @@ impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
         if query_sequences != key_sequences {
             return Err(Problem::AttentionSequences);
         }
+        let unfolded = if record.flags & AttentionQ32Record::UNFOLDED == 0 {
+            None
+        } else {
+            let rows = [rows_of_sequence(query, record.patch)?, rows_of_sequence(key, record.key_patch)?];
+            let together =
+                |tensor: &TensorInfo| tensor.is_whole() || usize::from(tensor.slots) % rows[1] == 0;
+            if !together(key) || !together(value) {
+                return Err(Problem::Unfolded);
+            }
+            Some(rows)
+        };
         let exponentials: &[u16; 1024] =
             parameters(model, record.exponentials, 1)?.first().ok_or(Problem::Parameters)?;
         check_weights(exponentials, key_tokens)?;
@@ -84,8 +109,8 @@ impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
         tensors.check_scratch(A::attention_scratch(key_tokens, key_dimension, value_dimension))?;
         let kernel = Attention {
             heads: usize::from(record.heads),
-            patch: record.patch.map(usize::from),
-            key_patch: record.key_patch.map(usize::from),
+            patch: if unfolded.is_some() { [1, 1] } else { record.patch.map(usize::from) },
+            key_patch: if unfolded.is_some() { [1, 1] } else { record.key_patch.map(usize::from) },
             causal: record.flags & AttentionQ32Record::CAUSAL != 0,
             score_multiplier: record.score_multiplier,
             score_shift: record.score_shift,
@@ -96,16 +121,43 @@ impl<'m, A: Arch> Bound<'m> for AttentionQ32<'m, A> {
             zero_point: output.zero_point,
             bias: bias(model, record, [query_tokens, key_tokens])?,
         };
-        Ok(Self { arch: PhantomData, tensors, kernel })
+        Ok(Self { arch: PhantomData, tensors, kernel, unfolded })
     }
 
     fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
         let WithScratch { inputs: [query, key, value], scratch, output: tensor } = self.tensors;
         let Operands { output, scratch, inputs } =
             Operands::split(model, arena, tensor, &range, Some(scratch))?;
-        let maps = [&inputs.map(query, range.start)?, &inputs.map(key, 0)?, &inputs.map(value, 0)?];
-        A::attention(&self.kernel, maps, range.start, output, scratch)
+        let maps = [inputs.map(query, range.start)?, inputs.map(key, 0)?, inputs.map(value, 0)?];
+        let Some(rows) = self.unfolded else {
+            return A::attention(&self.kernel, maps.each_ref(), range.start, output, scratch);
+        };
+        let length = tensor.row_len();
+        let mut output = output;
+        let mut y = range.start;
+        while y < range.end {
+            let (sequence, row) = (y / rows[0], y % rows[0]);
+            let [query, key, value] = &maps;
+            let mut count = range.end.min(y.wrapping_sub(row).checked_add(rows[0].get())?).checked_sub(y)?;
+            if query.rows(y, count).is_none() {
+                count = 1;
+            }
+            let (to, rest) = core::mem::take(&mut output).split_at_mut_checked(count.checked_mul(length)?)?;
+            output = rest;
+            let queries = Map { base: row, height: rows[0].get(), ..together(query, y, count)? };
+            let first = sequence.checked_mul(rows[1].get())?;
+            let [key, value] = [together(key, first, rows[1].get())?, together(value, first, rows[1].get())?];
+            A::attention(&self.kernel, [&queries, &key, &value], row, to, scratch)?;
+            y = y.checked_add(count)?;
+        }
+        Some(())
     }
+}
+
+/// Rows of a map that lie together, as a map of their own.
+fn together<'a>(map: &Map<'a>, first: usize, count: usize) -> Option<Map<'a>> {
+    let shape = [count, map.width, map.channels];
+    Some(Map::whole(map.rows(first, count)?, shape, map.zero_point))
 }
 
 /// The bias of a record, all values of which lie in the weights.

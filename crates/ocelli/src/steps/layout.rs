@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use ocelli_format::operator::{ConcatRecord, PadRecord, SliceRecord, TransposeRecord};
+use ocelli_format::operator::{ConcatRecord, PadRecord, PatchRecord, SliceRecord, TransposeRecord};
 use ocelli_format::{Model, Step, TensorInfo};
 use ocelli_kernels::layout;
 
@@ -160,5 +160,68 @@ impl<'m> Bound<'m> for Slice<'m> {
         rows(model, arena, self.tensors, range, first, |map, y, row| {
             layout::slice_row(map, self.start, channels, y, row)
         })
+    }
+}
+
+/// The patch of a record, if sequences of unfolded maps of a tensor's shape begin with a row.
+fn patch_of(step: &Step<'_>, tensor: &TensorInfo) -> Result<[usize; 2], Problem> {
+    let record: &PatchRecord = step.record().ok_or(Problem::Parameters)?;
+    let [rows, columns] = record.patch;
+    let sequences = u32::from(rows).wrapping_mul(u32::from(columns));
+    let divides = u32::from(tensor.height).checked_rem(sequences) == Some(0)
+        && tensor.width.checked_rem(columns) == Some(0);
+    if divides { Ok([rows, columns].map(usize::from)) } else { Err(Problem::Patches) }
+}
+
+pub(crate) struct Unfold<'m> {
+    tensors: [&'m TensorInfo; 2],
+    patch: [usize; 2],
+}
+
+impl<'m> Bound<'m> for Unfold<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let (input, output) = (memory::input(model, step, 0)?, memory::output(model, step)?);
+        if extents(input) != extents(output) {
+            return Err(Problem::Sizes);
+        }
+        match step.inputs {
+            [_] => {}
+            [_, _] if memory::input(model, step, 1)?.height == output.height => {}
+            _ => return Err(Problem::Unfolds),
+        }
+        Ok(Self { tensors: [input, output], patch: patch_of(step, output)? })
+    }
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        rows(model, arena, self.tensors, range, 0, |map, y, row| layout::unfold_row(map, self.patch, y, row))
+    }
+}
+
+pub(crate) struct Fold<'m> {
+    tensors: [&'m TensorInfo; 2],
+    patch: [usize; 2],
+}
+
+impl<'m> Bound<'m> for Fold<'m> {
+    fn bind(model: &Model<'m>, step: &Step<'m>) -> Result<Self, Problem> {
+        let tensors @ [input, output] = one_to_one(model, step)?;
+        if extents(input) != extents(output) {
+            return Err(Problem::Sizes);
+        }
+        if !output.is_whole() {
+            return Err(Problem::FoldRing);
+        }
+        Ok(Self { tensors, patch: patch_of(step, output)? })
+    }
+
+    fn rows(&self, model: &Model<'m>, arena: &mut [i8], range: Range<usize>) -> Option<()> {
+        let [input, output] = self.tensors;
+        let shape = extents(output).map(usize::from);
+        let mut operands = Operands::split(model, arena, output, &(0..usize::from(output.height)), None)?;
+        let (map, values) = operands.map_and_output(input, range.start)?;
+        for y in range {
+            layout::fold_row(map.row(y)?, self.patch, y, shape, values)?;
+        }
+        Some(())
     }
 }

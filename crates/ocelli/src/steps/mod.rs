@@ -138,6 +138,8 @@ fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
         NormQ32 => norm::NormQ32<'m, A>,
         MatMulQ32 => matmul::MatMulQ32<'m>,
         Slice => layout::Slice<'m>,
+        Unfold => layout::Unfold<'m>,
+        Fold => layout::Fold<'m>,
         PackedConv2dQ32 => packed::Conv<'m, A, Q32, false>,
         PackedConv2dTfLite => packed::Conv<'m, A, TfLite, false>,
         PackedDepthwiseConv2dQ32 => packed::Conv<'m, A, Q32, true>,

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use ocelli_format::{Model, Reach, Step, TensorInfo};
+use ocelli_format::{Model, Operator, Reach, Step, TensorInfo};
 
 use crate::Problem;
 use crate::memory::{self, overlap, place};
@@ -20,6 +20,7 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, whole: bool, in_place: b
     }
     // Rows that are made together are checked one by one here, and together when they are made.
     let at_once = if streamed { 1 } else { height };
+    let scatters = step.operator == Operator::Fold;
     let mut scratch = None;
     for index in 0..step.inputs.len() {
         let input = memory::input(model, step, index)?;
@@ -47,7 +48,11 @@ pub(super) fn check(model: &Model<'_>, step: &Step<'_>, whole: bool, in_place: b
         for start in 0..height {
             let rows = start..start.saturating_add(at_once).min(height);
             let needed = reach.rows(rows.clone(), input.height.into());
-            let written = if same_place { 0..0 } else { rows };
+            let written = match (same_place, scatters) {
+                (true, _) => 0..0,
+                (false, true) => 0..height,
+                (false, false) => rows,
+            };
             let clear = needed.clone().all(|row| {
                 let row = row_range(input, row);
                 let output_is_clear = written.clone().all(|other| disjoint(&row, &row_range(output, other)));

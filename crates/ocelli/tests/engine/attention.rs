@@ -4,8 +4,8 @@
 use ocelli::{EngineError, Operator};
 use ocelli_format::Metadata;
 use ocelli_format::operator::{
-    AttentionQ32Record, MatMulQ32Record, NormQ32Record, SeparableAttentionQ32Record, SliceRecord,
-    attention_scratch_bytes, separable_attention_scratch_bytes,
+    AttentionQ32Record, MatMulQ32Record, NormQ32Record, PatchRecord, SeparableAttentionQ32Record,
+    SliceRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_kernels::Q32Channel;
 use zerocopy::{Immutable, IntoBytes};
@@ -72,6 +72,32 @@ fn scratch_may_lie_before_or_after_the_output() {
         }
     }
     assert!(outputs.iter().all(|output| *output == outputs[0]));
+}
+
+#[test]
+fn unfolded_maps_give_the_bytes_of_patches() {
+    for (patch, shape) in [([2, 2], [8, 4, 6]), ([1, 3], [6, 6, 2]), ([2, 1], [4, 3, 4])] {
+        let outputs = [false, true].map(|unfolds| {
+            let mut network = Network::default();
+            let input = network.tensor(shape, 1.0, 3);
+            let [keys, queries, attended, output] = [(); 4].map(|()| network.tensor(shape, 1.0, 3));
+            let tokens = shape[0] * shape[1] / (patch[0] * patch[1]);
+            let place = scratch(&mut network, attention_scratch_bytes(tokens.into(), 3));
+            let mut record = AttentionQ32Record { patch, key_patch: patch, ..attention(&mut network, 2) };
+            if unfolds {
+                record.flags = AttentionQ32Record::UNFOLDED;
+                let order = PatchRecord { patch };
+                network.writer.step(Operator::Unfold, &[input], keys, &order);
+                network.writer.step(Operator::Unfold, &[input, keys], queries, &order);
+                network.writer.step(Operator::AttentionQ32, &[queries, keys, keys, place], attended, &record);
+                network.writer.step(Operator::Fold, &[attended], output, &order);
+            } else {
+                network.writer.step(Operator::AttentionQ32, &[input, input, input, place], output, &record);
+            }
+            network.run(input, output, &bytes(5, shape.into_iter().map(usize::from).product()))
+        });
+        assert_eq!(outputs[0], outputs[1]);
+    }
 }
 
 #[test]
@@ -173,7 +199,7 @@ fn attentions_that_do_not_fit_are_refused_with_the_reason() {
     };
     let fitting = [map, map, wide, place, wide];
     let none: Change = |_| {};
-    let cases: [(&[Shape], Change, &str); 21] = [
+    let cases: [(&[Shape], Change, &str); 22] = [
         (&[map, map, wide, wide], none, "it has another number of inputs than its operator takes"),
         (&[map, wide, wide, place, wide], none, "query, key and value do not fit together"),
         (&[map, map, [4, 2, 6], place, map], none, "query, key and value do not fit together"),
@@ -189,6 +215,11 @@ fn attentions_that_do_not_fit_are_refused_with_the_reason() {
         (&fitting, |record| record.patch = [2, 3], "its patches do not divide the map"),
         (&fitting, |record| record.key_patch = [0, 1], "its patches do not divide the map"),
         (&fitting, |record| record.patch = [2, 1], "query and key have different numbers of sequences"),
+        (
+            &fitting,
+            |record| (record.flags, record.patch, record.key_patch) = (4, [2, 2], [2, 2]),
+            "the rows of a sequence of its unfolded maps do not lie together",
+        ),
         (&fitting, |record| record.exponentials += 2048, "exp(0) is 0 in its table"),
         (&fitting, |record| record.exponentials = 1 << 20, "parameters lie outside the weights"),
         (&fitting, |record| record.exponentials += 1, "parameters lie outside the weights"),
@@ -329,4 +360,19 @@ fn norms_products_and_slices_that_do_not_fit_are_refused_with_the_reason() {
     assert_eq!(slice(&[map, [2, 3, 5]], 1, 0), "the output has another size than the input");
     assert_eq!(slice(&[map, [2, 2, 6]], 1, 3), "the output reaches beyond the input");
     assert_eq!(slice(&[map, [2, 2, 6]], 1, u16::MAX), "the output reaches beyond the input");
+
+    let order = |operator: Operator, shapes: &[Shape], patch: [u16; 2]| {
+        reason(operator, shapes, |_| PatchRecord { patch })
+    };
+    let patches = "its patches do not divide the map";
+    for operator in [Operator::Unfold, Operator::Fold] {
+        assert_eq!(order(operator, &[map, [4, 2, 6]], [2, 1]), "input and output have different sizes");
+        assert_eq!(order(operator, &[map, map], [2, 2]), patches, "a sequence would begin within a row");
+        assert_eq!(order(operator, &[map, map], [1, 0]), patches);
+        assert_eq!(order(operator, &[[6, 4, 1], [6, 4, 1]], [1, 3]), patches);
+    }
+    let waits = "it takes a map, and a tensor of its height to wait for";
+    assert_eq!(order(Operator::Unfold, &[map, [4, 4, 6], map], [2, 1]), waits);
+    assert_eq!(order(Operator::Unfold, &[map, map, map, map], [2, 1]), waits);
+    assert_eq!(order(Operator::Fold, &[map, map, map], [2, 1]), "it takes one input");
 }

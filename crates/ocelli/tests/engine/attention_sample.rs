@@ -3,8 +3,8 @@
 use ocelli::Operator;
 use ocelli_format::Metadata;
 use ocelli_format::operator::{
-    AttentionQ32Record, ChannelTablesRecord, MatMulQ32Record, NormQ32Record, SeparableAttentionQ32Record,
-    SliceRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
+    AttentionQ32Record, ChannelTablesRecord, MatMulQ32Record, NormQ32Record, PatchRecord,
+    SeparableAttentionQ32Record, SliceRecord, attention_scratch_bytes, separable_attention_scratch_bytes,
 };
 use ocelli_kernels::Q32Channel;
 
@@ -89,6 +89,19 @@ fn build() -> (Network, u16, u16) {
     let record = AttentionQ32Record { patch: [2, 3], key_patch: [2, 3], ..attention(&mut network, 2) };
     network.writer.step(Operator::AttentionQ32, &[query, key, normal, place], patches, &record);
 
+    // The same, sequence by sequence, of which each has a row of its own.
+    let [keys, queries, attended] = [(); 3].map(|()| network.tensor(INPUT, 0.05, 3));
+    let record = PatchRecord { patch: [2, 2] };
+    network.writer.step(Operator::Unfold, &[normal], keys, &record);
+    network.writer.step(Operator::Unfold, &[patches, keys], queries, &record);
+    let place = scratch(&mut network, attention_scratch_bytes(6, 4));
+    let flags = AttentionQ32Record::UNFOLDED;
+    let of_rows =
+        AttentionQ32Record { patch: [2, 2], key_patch: [2, 2], flags, ..attention(&mut network, 2) };
+    network.writer.step(Operator::AttentionQ32, &[queries, keys, keys, place], attended, &of_rows);
+    let folded = network.in_place(patches, 0.04, -9);
+    network.writer.step(Operator::Fold, &[attended], folded, &record);
+
     // A decoder's: rows are a batch of queries, keys are another map's rows, some keys are hidden.
     let other = slice(&mut network, normal, [4, 5, 8], 1, 1);
     let decoded = network.tensor(INPUT, 0.04, -9);
@@ -105,7 +118,7 @@ fn build() -> (Network, u16, u16) {
         bias_head_stride: 5,
         ..attention(&mut network, 4)
     };
-    network.writer.step(Operator::AttentionQ32, &[patches, other, other, place], decoded, &record);
+    network.writer.step(Operator::AttentionQ32, &[folded, other, other, place], decoded, &record);
 
     let scores = slice(&mut network, decoded, [4, 6, 1], 2, 6);
     let separable = network.tensor(INPUT, 0.04, 20);

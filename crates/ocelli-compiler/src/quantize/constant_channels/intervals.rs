@@ -91,6 +91,9 @@ impl Intervals {
             | Operation::Transpose { .. }
             | Operation::Softmax { .. }
             | Operation::Attention(_)
+            | Operation::UnfoldedAttention(_)
+            | Operation::Unfold { .. }
+            | Operation::Fold { .. }
             | Operation::SeparableAttention { .. }
             | Operation::Norm(_)
             | Operation::MatMul { .. }
