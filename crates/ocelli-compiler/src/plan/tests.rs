@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use super::schedule::Way;
 use super::schedule::{Stage, events};
 use super::steps::Network;
-use super::{Flow, Plan, laid_out, plan};
-use crate::graph::{Axis, Padding, Quantization, Shape, TensorId, Window};
+use super::{Flow, Plan, by_sequence, laid_out, plan};
+use crate::graph::{Attention, Axis, Padding, Quantization, Shape, TensorId, Window};
 use crate::pack::{AlignedBytes, assemble};
 use crate::quantized::{
     Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode, QuantizedTensor, UNBOUNDED,
 };
+use crate::targets::lower;
 
 /// Numbers from a seed.
 struct Random(u32);
@@ -72,6 +73,44 @@ impl Maker {
         let (window, [height, width]) = self.window(shape, 4)?;
         let channels = if depthwise { shape.channels } else { 1 + self.random.below(6) };
         let groups = if depthwise { shape.channels } else { 1 };
+        Some(self.convolution(input, window, groups, Shape { height, width, channels }))
+    }
+
+    fn table(&mut self, input: TensorId) -> TensorId {
+        let table = std::array::from_fn(|_| self.random.byte());
+        self.node(Operation::Table(Box::new(table)), &[input], self.shape(input))
+    }
+
+    fn pointwise(&mut self, input: TensorId, channels: usize) -> TensorId {
+        self.convolution(input, Window::pointwise(), 1, Shape { channels, ..self.shape(input) })
+    }
+
+    /// A residual branch with an attention in patches; what makes query, key and value may differ.
+    fn bridge(&mut self, map: TensorId) -> Option<TensorId> {
+        let shape = self.shape(map);
+        let patch = [[2, 2], [1, 2], [2, 1], [1, 3], [4, 1]][self.random.below(5)];
+        let divides = shape.height.is_multiple_of(patch[0]) && shape.width.is_multiple_of(patch[1]);
+        if !divides {
+            return None;
+        }
+        let heads = 1 + self.random.below(2);
+        let [dimension, value_dimension] = [(); 2].map(|()| heads * (1 + self.random.below(3)));
+        let norm = self.table(map);
+        let other = if self.random.below(3) == 0 { self.table(norm) } else { norm };
+        let query = self.pointwise(norm, dimension);
+        let key = self.pointwise(other, dimension);
+        let from = if self.random.below(3) == 0 { map } else { other };
+        let value = self.pointwise(from, value_dimension);
+        let attention = Attention { patch, key_patch: patch, ..Attention::of_heads(heads, 0.001) };
+        let size = Shape { channels: value_dimension, ..shape };
+        let attended = self.node(Operation::Attention(attention), &[query, key, value], size);
+        let projected = self.pointwise(attended, shape.channels);
+        let operands = if self.random.below(2) == 0 { [map, projected] } else { [projected, map] };
+        Some(self.node(Operation::Add(UNBOUNDED), &operands, shape))
+    }
+
+    fn convolution(&mut self, input: TensorId, window: Window, groups: usize, output: Shape) -> TensorId {
+        let (shape, channels) = (self.shape(input), output.channels);
         let taps = window.kernel[0] * window.kernel[1] * shape.channels / groups;
         let conv = QuantizedConv2d {
             window,
@@ -82,7 +121,7 @@ impl Maker {
             bounds: UNBOUNDED,
             fully_connected: false,
         };
-        Some(self.node(Operation::Conv2d(conv), &[input], Shape { height, width, channels }))
+        self.node(Operation::Conv2d(conv), &[input], output)
     }
 
     /// One more node, on one of the last tensors; `None` where what was drawn does not fit.
@@ -95,13 +134,11 @@ impl Maker {
                 tensors.iter().copied().filter(|&id| id != input && fits(maker.shape(id))).collect();
             (!others.is_empty()).then(|| others[maker.random.below(others.len())])
         };
-        match self.random.below(10) {
+        match self.random.below(12) {
             0..3 => self.conv(input, false),
             3 | 4 => self.conv(input, true),
-            5 => {
-                let table = std::array::from_fn(|_| self.random.byte());
-                Some(self.node(Operation::Table(Box::new(table)), &[input], shape))
-            }
+            5 => Some(self.table(input)),
+            10 | 11 => self.bridge(input),
             6 => {
                 let other = like(self, &|of| of == shape)?;
                 Some(self.node(Operation::Add(UNBOUNDED), &[input, other], shape))
@@ -154,7 +191,12 @@ fn network(seed: u32) -> QuantizedGraph {
         output: TensorId(0),
     };
     let mut maker = Maker { graph, random: Random(seed | 1) };
-    let shape = Shape::new(3 + maker.random.below(12), 2 + maker.random.below(6), 1 + maker.random.below(5));
+    let mut shape =
+        Shape::new(3 + maker.random.below(12), 2 + maker.random.below(6), 1 + maker.random.below(5));
+    if maker.random.below(2) == 0 {
+        // Patches divide it.
+        (shape.height, shape.width) = (4 * shape.height.div_ceil(4), 2 * shape.width.div_ceil(2));
+    }
     let mut tensors = vec![maker.tensor(shape)];
     for _ in 0..2 + maker.random.below(9) {
         if let Some(made) = maker.grow(&tensors) {
@@ -162,10 +204,15 @@ fn network(seed: u32) -> QuantizedGraph {
         }
     }
     if maker.graph.nodes.is_empty() {
-        let table = std::array::from_fn(|_| maker.random.byte());
-        maker.node(Operation::Table(Box::new(table)), &[TensorId(0)], shape);
+        maker.table(TensorId(0));
     }
     maker.graph
+}
+
+/// The network with its attentions one sequence at a time, where they can be.
+fn unfolded(graph: &QuantizedGraph) -> QuantizedGraph {
+    let lowered = lower(graph, Target::Portable);
+    by_sequence::by_sequence(&lowered).unwrap_or(lowered).graph
 }
 
 /// A division into stages; where rows cannot flow through what was drawn, its steps stand alone.
@@ -245,6 +292,7 @@ proptest! {
         let mut random = Random(seed.wrapping_mul(7919) | 1);
         let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
         let expected = run(&graph, &plan(&graph), &input);
+        let graph = if random.below(3) > 0 { unfolded(&graph) } else { graph };
         let of = Network::of(&graph);
         let flow = Flow { by_rows, ways: vec![Way::default(); of.steps.len()] };
         let stages = division(&of, &flow, &mut random);
@@ -261,7 +309,40 @@ proptest! {
         let whole = plan(&graph);
         let feed = if by_rows { ocelli::Feed::Rows } else { ocelli::Feed::Frame };
         let options = super::PlanOptions { feed, optimize: super::Optimize::Memory, arena_limit: None };
-        let smallest = super::plan_with(&graph, &options);
-        prop_assert_eq!(run(&graph, &smallest, &input), run(&graph, &whole, &input));
+        let (lowered, smallest) = super::plan_for(&graph, Target::Portable, &options);
+        prop_assert_eq!(run(&lowered.graph, &smallest, &input), run(&graph, &whole, &input));
     }
+}
+
+/// Beside a map of four sequences there are the keys and values of one, whatever follows.
+#[test]
+fn a_bridge_holds_one_sequence() {
+    let graph = QuantizedGraph { tensors: Vec::new(), nodes: Vec::new(), ..network(1) };
+    let mut maker = Maker { graph, random: Random(5) };
+    let (shape, heads) = (Shape::new(32, 32, 8), 4);
+    let mut map = maker.tensor(Shape { channels: 1, ..shape });
+    maker.graph.input = map;
+    map = maker.pointwise(map, 8);
+    for _ in 0..2 {
+        let norm = maker.table(map);
+        let [query, key, value] = [(); 3].map(|()| maker.pointwise(norm, 8));
+        let attention = Attention { patch: [2, 2], key_patch: [2, 2], ..Attention::of_heads(heads, 0.001) };
+        let attended = maker.node(Operation::Attention(attention), &[query, key, value], shape);
+        let projected = maker.pointwise(attended, 8);
+        map = maker.node(Operation::Add(UNBOUNDED), &[map, projected], shape);
+    }
+    let options =
+        super::PlanOptions { feed: ocelli::Feed::Rows, optimize: super::Optimize::Memory, arena_limit: None };
+    let whole = super::plan_with(&maker.graph, &options).arena_bytes;
+    let (made, of_sequences) = super::plan_for(&maker.graph, Target::Portable, &options);
+    let (map, row, sequences) = (32 * 32 * 8, 32 * 8, 4);
+    let at_least = map + 2 * map / sequences;
+    assert!(whole > 3 * map, "{whole}");
+    assert!(
+        (at_least..at_least + 8 * row).contains(&of_sequences.arena_bytes),
+        "{}",
+        of_sequences.arena_bytes
+    );
+    let folds = made.graph.nodes.iter().filter(|node| matches!(node.operation, Operation::Fold { .. }));
+    assert_eq!(folds.count(), 2);
 }
