@@ -35,7 +35,7 @@ pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) ->
         if before == usize::MAX {
             continue;
         }
-        for end in start + 1..=count {
+        for (end, best) in best.iter_mut().enumerate().skip(start + 1) {
             let (ends, idle_bytes) = part(network, start..end, flow);
             let mut least_peak = usize::MAX;
             for streamed in [false, true] {
@@ -47,7 +47,7 @@ pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) ->
                 let Some(of_stage) = of_stage else { continue };
                 let peak = of_stage.peak().0 + idle_bytes;
                 least_peak = least_peak.min(peak);
-                if peak.max(before) > best[end].0.0 || peak.max(before) >= limit {
+                if peak.max(before) > best.0.0 || peak.max(before) >= limit {
                     continue;
                 }
                 let bytes = match need {
@@ -56,14 +56,12 @@ pub(super) fn least(network: &Network, flow: &Flow, need: Need, limit: usize) ->
                 };
                 let sum = bytes.saturating_mul(end - start + 1).saturating_add(sum);
                 let needs = (bytes.max(before), sum);
-                if needs < best[end].0 && needs.0 < limit {
-                    best[end] = (needs, Some(stage));
+                if needs < best.0 && needs.0 < limit {
+                    *best = (needs, Some(stage));
                 }
             }
             // Longer stages from here need no less.
-            if least_peak != usize::MAX
-                && least_peak >= whole.min(limit)
-                && least_peak > best[end].0.0.min(whole)
+            if least_peak != usize::MAX && least_peak >= whole.min(limit) && least_peak > best.0.0.min(whole)
             {
                 break;
             }
