@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ocelli::{Engine, EngineError, Model, ModelError, RunError, operator};
+use ocelli_format::Operator;
 use rayon::prelude::*;
 use thiserror::Error;
 
@@ -20,7 +21,8 @@ pub struct Evaluation {
     pub accuracy: Option<Accuracy>,
     /// Samples for which both networks name the same class, percent.
     pub agreement_percent: f64,
-    /// The power of the float outputs over that of the int8 outputs' error, each less its mean over the classes, decibels.
+    /// The power of the float logits over that of the int8 logits' error, each less its mean over the classes, decibels. Logits are what a
+    /// softmax at the end is taken of; without one, the outputs.
     pub sqnr_db: f64,
     /// What each sample is taken for.
     pub predictions: Vec<Prediction>,
@@ -103,11 +105,18 @@ pub fn evaluate(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Evaluation, EvaluateError> {
     let outcomes = each(packed, data, progress, |sample, int8| {
-        let float: Vec<f64> = float.run(&data.input(sample)?)?.into_iter().map(f64::from).collect();
-        if int8.len() != float.len() {
-            return Err(EvaluateError::Outputs { int8: int8.len(), float: float.len() });
+        let [output, scores] = float.run_with_scores(&data.input(sample)?)?;
+        if int8.output.len() != output.len() {
+            return Err(EvaluateError::Outputs { int8: int8.output.len(), float: output.len() });
         }
-        Ok(outcome(&float, int8))
+        let both =
+            if int8.scores.len() == scores.len() { [&scores, &int8.scores] } else { [&output, &int8.output] };
+        let errors: Vec<f32> = both[0].iter().zip(both[1]).map(|(float, int8)| int8 - float).collect();
+        Ok(Outcome {
+            classes: Prediction { float: best(&output), int8: best(&int8.output) },
+            signal: power(both[0]),
+            noise: power(&errors),
+        })
     })?;
 
     let count = outcomes.len() as f64;
@@ -163,7 +172,7 @@ pub fn predict(
     data: &Dataset,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Vec<usize>, EvaluateError> {
-    each(packed, data, progress, |_, int8| Ok(best(int8)))
+    each(packed, data, progress, |_, int8| Ok(best(&int8.output)))
 }
 
 /// How often a tensor takes each int8 value; the value `v` is at the index of its bits, `v as u8`.
@@ -217,16 +226,30 @@ pub fn effective_levels(counts: &ValueCounts) -> f64 {
     counts.iter().map(part).sum::<f64>().exp2()
 }
 
-/// Runs a packed model on every sample, in parallel, and gives what `judge` makes of each sample's index and real outputs.
+/// What a packed model makes of a sample, as real numbers.
+struct Found {
+    output: Vec<f32>,
+    /// What a softmax at the end is taken of; empty without one.
+    scores: Vec<f32>,
+}
+
+/// Runs a packed model on every sample, in parallel, and gives what `judge` makes of each sample's index and outputs.
 fn each<T: Send>(
     packed: &[u8],
     data: &Dataset,
     progress: &(dyn Fn(usize, usize) + Sync),
-    judge: impl Fn(usize, &[f64]) -> Result<T, EvaluateError> + Sync,
+    judge: impl Fn(usize, &Found) -> Result<T, EvaluateError> + Sync,
 ) -> Result<Vec<T>, EvaluateError> {
     let packed = AlignedBytes::new(packed);
     let model = open(&packed, data)?;
     let quantization = Quantization { scale: model.input().scale, zero_point: model.input().zero_point };
+    let logits = model.steps().last().and_then(|step| match step.operator {
+        Operator::SoftmaxQ32 | Operator::SoftmaxTfLite => {
+            let tensor = *step.inputs.first()?;
+            Some((tensor, model.tensor(tensor)?))
+        }
+        _ => None,
+    });
     let done = AtomicUsize::new(0);
     (0..data.len())
         .into_par_iter()
@@ -234,10 +257,16 @@ fn each<T: Send>(
             || vec![0; model.arena_bytes()],
             |arena, sample| {
                 let mut engine = Engine::<{ operator::ALL }>::new(model, arena)?;
-                let output = engine.run(&data.quantized(sample, quantization)?)?;
-                let real: Vec<f64> =
-                    output.values().iter().map(|&value| f64::from(output.info().dequantize(value))).collect();
-                let judged = judge(sample, &real)?;
+                let mut scores = Vec::new();
+                let output =
+                    engine.run_observed(&data.quantized(sample, quantization)?, |_, step, _, values| {
+                        if let Some((_, info)) = logits.filter(|&(tensor, _)| step.output == tensor) {
+                            scores.extend(values.iter().map(|&value| info.dequantize(value)));
+                        }
+                    })?;
+                let info = output.info();
+                let output = output.values().iter().map(|&value| info.dequantize(value)).collect();
+                let judged = judge(sample, &Found { output, scores })?;
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, data.len());
                 Ok(judged)
             },
@@ -257,25 +286,16 @@ fn open<'m>(packed: &'m AlignedBytes, data: &Dataset) -> Result<Model<'m>, Evalu
     Ok(model)
 }
 
-fn outcome(float: &[f64], int8: &[f64]) -> Outcome {
-    let errors: Vec<f64> = int8.iter().zip(float).map(|(int8, float)| int8 - float).collect();
-    Outcome {
-        classes: Prediction { float: best(float), int8: best(int8) },
-        signal: power(float),
-        noise: power(&errors),
-    }
-}
-
 /// The first of the greatest values.
-fn best(values: &[f64]) -> usize {
+fn best(values: &[f32]) -> usize {
     let better = |best: usize, index: usize| if values[index] > values[best] { index } else { best };
     (0..values.len()).reduce(better).unwrap_or(0)
 }
 
 /// The sum of squares about the mean.
-fn power(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    values.iter().map(|value| (value - mean).powi(2)).sum()
+fn power(values: &[f32]) -> f64 {
+    let mean = values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64;
+    values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum()
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn print(line: &Line, json: bool) -> Result<()> {
         add("its standard error", line.difference_standard_error, "points");
     }
     add("agreement", line.agreement_percent, "%");
-    add("SQNR of the outputs", line.sqnr_db, "dB");
+    add("SQNR of the logits", line.sqnr_db, "dB");
     print::line(format_args!("{rows}"))?;
     Ok(())
 }

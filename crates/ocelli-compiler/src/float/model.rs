@@ -15,6 +15,8 @@ pub struct FloatModel {
     engine: Engine,
     inputs: Vec<(NodeId, Shape)>,
     output: usize,
+    /// What a softmax at the end makes the output of, or the output.
+    scores: usize,
     /// For each graph tensor its shape and, where something computes it, its place in the engine.
     tensors: Vec<(Shape, Option<NodeId>)>,
     constants: Vec<(TensorId, Vec<f32>)>,
@@ -60,7 +62,7 @@ impl FloatModel {
             Ok((node, graph.tensor(id).shape))
         };
         let inputs = graph.inputs.iter().map(input).collect::<Result<Vec<_>, FloatError>>()?;
-        Ok(Self { inputs, engine, output: output.0, tensors, constants })
+        Ok(Self { inputs, engine, output: output.0, scores: scores(graph, output).0, tensors, constants })
     }
 
     /// Every tensor of a graph of one input, in HWC order, by [`TensorId`]; `None` for a tensor that nothing computes.
@@ -86,6 +88,19 @@ impl FloatModel {
     /// If the input has the wrong size, or the graph has several.
     pub fn run(&self, input: &[f32]) -> Result<Vec<f32>, FloatError> {
         self.run_inputs(&[input])
+    }
+
+    /// As [`FloatModel::run`], and what a softmax at the end makes the output of; without one, the output again.
+    ///
+    /// # Errors
+    /// If the input has the wrong size, or the graph has several.
+    pub fn run_with_scores(&self, input: &[f32]) -> Result<[Vec<f32>; 2], FloatError> {
+        if self.scores == self.output {
+            let output = self.run(input)?;
+            return Ok([output.clone(), output]);
+        }
+        let mut found = self.outputs(&[input], &[self.output, self.scores])?.into_iter();
+        Ok([(); 2].map(|()| found.next().unwrap_or_default()))
     }
 
     /// The first output for all inputs of the graph, in HWC order.
@@ -121,6 +136,19 @@ impl FloatModel {
         let maps = self.engine.run(&planes, &ids)?;
         Ok(maps.iter().zip(wanted).map(|(map, &index)| chw_to_hwc(map, self.tensors[index].0)).collect())
     }
+}
+
+/// What a softmax at the end of a graph makes the output of, or the output.
+fn scores(graph: &Graph, output: TensorId) -> TensorId {
+    let mut id = output;
+    while let Some(node) = graph.nodes.iter().find(|node| node.output == id) {
+        match (&node.operator, node.inputs.as_slice()) {
+            (Operator::Softmax { .. }, &[input]) => return input,
+            (Operator::Reshape, &[input]) => id = input,
+            _ => break,
+        }
+    }
+    output
 }
 
 /// A loaded model and threads to run it on.

@@ -170,7 +170,7 @@ fn tiles(model: &Model<'_>, accuracy: Option<&Accuracy>, layers: &[Layer]) -> Ve
             tiles.push(Tile {
                 value: format!("{:.1}", evaluation.sqnr_db),
                 unit: "dB",
-                name: "SQNR of the outputs",
+                name: "SQNR of the logits",
                 note: "signal to quantization noise".to_owned(),
             });
         }
