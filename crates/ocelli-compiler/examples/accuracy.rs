@@ -1,4 +1,4 @@
-//! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|PERCENT] [no-correction] [nearest]`.
+//! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|kl|PERCENT] [medium|high] [no-correction] [nearest]`.
 //!
 //! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; what is not there is looked up in this repository's `models`. The
 //! networks for digits need nothing else.
@@ -13,7 +13,7 @@ use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
-use ocelli_compiler::quantize::{Options, quantize};
+use ocelli_compiler::quantize::{Effort, Options, quantize};
 use ocelli_compiler::simplify::simplify;
 use ocelli_format::Metadata;
 
@@ -147,6 +147,9 @@ fn main() -> Result<(), Failure> {
     for argument in &arguments[1..] {
         match argument.as_str() {
             "min-max" => options.ranges = RangeMethod::MinMax,
+            "kl" => options.ranges = RangeMethod::KullbackLeibler,
+            "medium" => options.effort = Effort::Medium,
+            "high" => options.effort = Effort::High,
             "mse" => options.ranges = RangeMethod::Mse,
             other => {
                 if let Ok(percent) = other.parse() {

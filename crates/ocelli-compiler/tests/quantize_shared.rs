@@ -53,10 +53,9 @@ fn check(model: &str, data: &Data) -> Option<(Accuracy, f64)> {
     Some((found.accuracy.unwrap(), found.sqnr_db))
 }
 
-/// int8 costs at most half a percent point, as far as so few samples tell.
+/// int8 costs at most half a percent point.
 fn assert_kept(accuracy: Accuracy) {
-    let allowed = f64::max(0.5, 2.0 * accuracy.standard_error);
-    assert!(accuracy.int8_percent >= accuracy.float_percent - allowed, "{accuracy:?}");
+    assert!(accuracy.int8_percent >= accuracy.float_percent - 0.5, "{accuracy:?}");
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn visual_wake_words() {
     let Some((accuracy, sqnr)) = check("models/mlperf-tiny/vww_96_float.nchw.onnx", &data) else { return };
     assert!((accuracy.float_percent - 86.74).abs() < 0.01, "the reference's accuracy: {accuracy:?}");
     assert_kept(accuracy);
-    assert!(sqnr > 30.5, "{sqnr} dB");
+    assert!(sqnr > 17.0, "{sqnr} dB");
 }
 
 #[test]

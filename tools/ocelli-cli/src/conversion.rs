@@ -29,7 +29,8 @@ pub struct Conversion {
     /// `portable` for any. Every model gives the same bytes on every core; it is fast on its own.
     #[arg(long, value_name = "NAME", default_value = "portable", value_parser = parse_target)]
     target: Target,
-    /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), or mse. [default: mse]
+    /// How ranges are chosen: min-max, percentile:P (such as percentile:99.99), mse (least squared error) or kl (least
+    /// Kullback-Leibler divergence). [default: mse]
     #[arg(long, value_name = "METHOD", value_parser = parse_ranges)]
     ranges: Option<RangeMethod>,
     /// How long to search ranges against the error of the network's output: low tries what would help the worst five layers and says so,
@@ -81,12 +82,13 @@ fn parse_ranges(text: &str) -> Result<RangeMethod, String> {
     match text {
         "min-max" => Ok(RangeMethod::MinMax),
         "mse" => Ok(RangeMethod::Mse),
+        "kl" => Ok(RangeMethod::KullbackLeibler),
         _ => text
             .strip_prefix("percentile:")
             .and_then(|percent| percent.parse().ok())
             .filter(|percent| (50.0..=100.0).contains(percent))
             .map(RangeMethod::Percentile)
-            .ok_or_else(|| "choose from min-max, mse, percentile:P with P from 50 to 100".to_owned()),
+            .ok_or_else(|| "choose from min-max, mse, kl, percentile:P with P from 50 to 100".to_owned()),
     }
 }
 

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::data::{DataError, Dataset};
+use super::divergence::least_divergence;
+use super::places::PlaceValues;
 use crate::float::{FloatError, FloatModel};
 use crate::graph::{Graph, TensorId};
 
@@ -20,6 +22,8 @@ pub enum RangeMethod {
     /// The range of the least squared error, of rounding and of clipping together.
     #[default]
     Mse,
+    /// The range of the least Kullback-Leibler divergence of the values before from those after int8.
+    KullbackLeibler,
 }
 
 impl fmt::Display for RangeMethod {
@@ -28,6 +32,7 @@ impl fmt::Display for RangeMethod {
             Self::MinMax => f.write_str("min-max"),
             Self::Percentile(percent) => write!(f, "percentile:{percent}"),
             Self::Mse => f.write_str("mse"),
+            Self::KullbackLeibler => f.write_str("kl"),
         }
     }
 }
@@ -58,6 +63,8 @@ pub enum CalibrationError {
 #[derive(Clone, Debug)]
 pub struct Statistics {
     tensors: Vec<Option<TensorStatistics>>,
+    /// Values of convolutions' outputs at some places.
+    outputs: Vec<Option<PlaceValues>>,
 }
 
 /// The values of a tensor over a set of inputs.
@@ -101,7 +108,10 @@ pub fn collect(
         Ok(values)
     };
 
-    let mut statistics = Statistics { tensors: vec![None; graph.tensors.len()] };
+    let mut statistics = Statistics {
+        tensors: vec![None; graph.tensors.len()],
+        outputs: PlaceValues::of_graph(graph, samples.len()),
+    };
     // Sums of floats depend on their order: each sample is summed apart, and the sums are added in the order of the samples.
     for chunk in samples.chunks(CHUNK) {
         let of_samples: Vec<Statistics> = chunk
@@ -116,12 +126,32 @@ pub fn collect(
         let means = tensor.channel_means.iter_mut().chain(&mut tensor.channel_squares);
         means.for_each(|mean| *mean /= samples.len() as f64);
     }
-    let empty = || vec![(Vec::new(), 0); graph.tensors.len()];
-    let histograms = samples
-        .par_iter()
-        .map(|&sample| Ok(statistics.histograms(&run(sample)?)))
-        .try_reduce(empty, |first, second| Ok(add_histograms(first, second)))
-        .map_err(|error: CalibrationError| error)?;
+    let mut histograms = vec![(Vec::new(), 0); graph.tensors.len()];
+    for (number, chunk) in samples.chunks(CHUNK).enumerate() {
+        let of_samples: Vec<_> = chunk
+            .par_iter()
+            .enumerate()
+            .map(|(index, &sample)| {
+                let values = run(sample)?;
+                let at_places: Vec<Vec<f32>> = statistics
+                    .outputs
+                    .iter()
+                    .zip(&values)
+                    .map(|(places, values)| match (places, values) {
+                        (Some(places), Some(values)) => places.of_image(number * CHUNK + index, values),
+                        _ => Vec::new(),
+                    })
+                    .collect();
+                Ok((statistics.histograms(&values), at_places))
+            })
+            .collect::<Result<_, CalibrationError>>()?;
+        for (counts, at_places) in of_samples {
+            histograms = add_histograms(histograms, counts);
+            for (places, values) in statistics.outputs.iter_mut().zip(at_places) {
+                places.iter_mut().for_each(|places| places.values.extend_from_slice(&values));
+            }
+        }
+    }
     for (tensor, (histogram, zeros)) in statistics.tensors.iter_mut().zip(histograms) {
         if let Some(tensor) = tensor {
             (tensor.histogram, tensor.zeros) = (histogram, zeros);
@@ -154,6 +184,11 @@ impl Statistics {
         self.tensors.get(id.0)?.as_ref()
     }
 
+    /// The output of a convolution at some places, before what follows it.
+    pub fn output(&self, id: TensorId) -> Option<&PlaceValues> {
+        self.outputs.get(id.0)?.as_ref()
+    }
+
     fn of_sample(
         graph: &Graph,
         values: Vec<Option<Vec<f32>>>,
@@ -168,7 +203,7 @@ impl Statistics {
                 statistics => Ok(statistics),
             }
         });
-        Ok(Self { tensors: tensors.collect::<Result<_, _>>()? })
+        Ok(Self { tensors: tensors.collect::<Result<_, _>>()?, outputs: Vec::new() })
     }
 
     fn merge(&mut self, other: Self) {
@@ -254,6 +289,11 @@ impl TensorStatistics {
                 self.percentile(percent / 100.0)
             }
             RangeMethod::Mse if !self.histogram.is_empty() => self.least_error(),
+            RangeMethod::KullbackLeibler if !self.histogram.is_empty() => {
+                let ends = [self.min, self.max].map(f64::from);
+                let full = [ends[0].min(0.0), ends[1].max(0.0)];
+                least_divergence(&self.histogram, ends, full).map(|end| end as f32)
+            }
             _ => [self.min, self.max],
         };
         [low.min(0.0), high.max(0.0)]
@@ -324,7 +364,8 @@ mod tests {
 
     /// Statistics of values that many samples of one channel take.
     fn statistics(values: &[f32]) -> TensorStatistics {
-        let mut all = Statistics { tensors: vec![Some(TensorStatistics::of(values, 1))] };
+        let mut all =
+            Statistics { tensors: vec![Some(TensorStatistics::of(values, 1))], outputs: Vec::new() };
         let (histogram, zeros) = all.histograms(&[Some(values.to_vec())]).remove(0);
         let tensor = all.tensors[0].take().unwrap();
         TensorStatistics { histogram, zeros, ..tensor }
@@ -332,7 +373,13 @@ mod tests {
 
     #[test]
     fn ranges_hold_zero() {
-        for method in [RangeMethod::MinMax, RangeMethod::Percentile(99.0), RangeMethod::Mse] {
+        let methods = [
+            RangeMethod::MinMax,
+            RangeMethod::Percentile(99.0),
+            RangeMethod::Mse,
+            RangeMethod::KullbackLeibler,
+        ];
+        for method in methods {
             let [low, high] = statistics(&[2.0, 3.0, 5.0]).range(method);
             assert_eq!(low, 0.0);
             assert!(high >= 4.9, "{method:?} {high}");

@@ -16,6 +16,9 @@ use crate::pack::norm;
 /// The largest product of operand scales over the output's scale that `Q32` computes, a little below its limit of 1/2.
 pub(super) const LARGEST_RATIO: f64 = 0.499;
 
+/// Scores beyond those seen decide, so that clipping them costs most: this part of their range is added at each end.
+const SCORES_ROOM: f32 = 0.1;
+
 /// Scales of all tensors.
 pub(super) struct Scales {
     /// The scale and zero point of each tensor.
@@ -50,7 +53,9 @@ pub(super) fn assign(
                 let is_first = group.members[0] == id;
                 widen(id, if is_first { group.range } else { group.member_range(&tensor.channel_ranges) });
             } else if is_used(graph, id) {
-                widen(id, needed(graph, id, tensor.range(method)));
+                let room =
+                    if whole.contains(&id) && !is_bounded(prepared, id) { 1.0 + SCORES_ROOM } else { 1.0 };
+                widen(id, needed(graph, id, tensor.range(method).map(|end| end * room)));
             }
         }
     }
@@ -127,6 +132,16 @@ fn quantization([low, high]: [f32; 2]) -> Quantization {
 fn is_used(graph: &Graph, id: TensorId) -> bool {
     graph.inputs.contains(&id)
         || graph.nodes.iter().any(|node| node.output == id || node.inputs.contains(&id))
+}
+
+/// Whether what makes a tensor keeps its values within bounds.
+fn is_bounded(prepared: &Prepared, id: TensorId) -> bool {
+    let graph = &prepared.graph;
+    let bounds = |node: usize| {
+        prepared.clips[node].is_some()
+            || matches!(graph.nodes[node].operator, Operator::Activation(_) | Operator::Softmax { .. })
+    };
+    graph.producer(id).is_some_and(bounds)
 }
 
 /// The output, and what becomes it by operations that keep the order of classes: to clip these would merge the best classes.

@@ -9,15 +9,60 @@ use rayon::prelude::*;
 
 use super::run::{NodeRunner, Values, value};
 use super::{QuantizeError, rounding, weights};
-use crate::graph::{Quantization, Shape, Window};
+use crate::calibrate::places::PlaceValues;
+use crate::graph::{Activation, Quantization, Shape, Window};
 use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
 /// What a convolution computes in float.
-pub(super) struct Reference {
+pub(super) struct Reference<'a> {
     /// Its weights, in the order of the int8 ones.
     pub weights: Vec<f32>,
     /// The mean of each output channel over the calibration inputs, before a fused clip.
     pub means: Vec<f64>,
+    /// The outputs at some places, before a fused clip, but for `factors`.
+    pub samples: &'a PlaceValues,
+    /// The factor on each channel.
+    pub factors: Option<&'a [f64]>,
+    /// The slope of the function that follows the convolution; `None` where none does.
+    pub slope: Option<Slope>,
+}
+
+/// The slope of what follows a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slope {
+    /// 1 within, 0 outside.
+    Clip([f32; 2]),
+    /// That of a function of one value.
+    Activation(Activation),
+}
+
+impl Slope {
+    fn at(self, value: f64) -> f64 {
+        match self {
+            Self::Clip([low, high]) => f64::from(u8::from(value > f64::from(low) && value < f64::from(high))),
+            Self::Activation(function) => {
+                (function.apply(value + SLOPE_STEP) - function.apply(value - SLOPE_STEP)) / (2.0 * SLOPE_STEP)
+            }
+        }
+    }
+}
+
+/// Half the difference in arguments by which slopes are found.
+const SLOPE_STEP: f64 = 1e-3;
+
+impl Reference<'_> {
+    /// The slope of what follows, for a value of a channel.
+    pub fn slope(&self, channel: usize, value: f32) -> f32 {
+        let factor = self.factors.map_or(1.0, |factors| factors[channel]);
+        self.slope.map_or(1.0, |slope| slope.at(f64::from(value) / factor)) as f32
+    }
+
+    /// The outputs of a channel at each place, over a scale.
+    pub fn outputs(&self, channel: usize, scale: f32) -> Vec<f32> {
+        let factor = self.factors.map_or(1.0, |factors| factors[channel]) as f32 / scale;
+        let pixels = self.samples.values.chunks_exact(self.means.len());
+        pixels.map(|pixel| pixel[channel] * factor).collect()
+    }
 }
 
 /// What to take back.
@@ -34,11 +79,11 @@ pub(super) struct Corrections {
 ///
 /// # Errors
 /// If a node cannot be packed.
-pub(super) fn correct(
+pub(super) fn correct<'a>(
     graph: &mut QuantizedGraph,
     inputs: Vec<Vec<i8>>,
     corrections: Corrections,
-    reference: &dyn Fn(usize) -> Option<Reference>,
+    reference: &dyn Fn(usize) -> Option<Reference<'a>>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), QuantizeError> {
     let mut images: Vec<Values> = inputs
@@ -53,11 +98,19 @@ pub(super) fn correct(
         let node = &graph.nodes[index];
         if let (Operation::Conv2d(conv), Some(reference)) = (&node.operation, reference(index)) {
             let mut conv = conv.clone();
+            let mut rounded_biases = Vec::new();
             if corrections.rounding {
-                conv.weights = rounding::round_weights(graph, node, &conv, &reference.weights, &images);
+                let rounded = rounding::round_weights(graph, node, &conv, &reference, &images);
+                (conv.weights, rounded_biases) = (rounded.weights, rounded.biases);
             }
             if corrections.bias {
                 conv.bias = corrected_bias(graph, node, &conv, &images, &reference.means);
+                let scales = &conv.weight_scales;
+                for ((bias, rounded), &scale) in conv.bias.iter_mut().zip(rounded_biases).zip(scales) {
+                    if let Some(rounded) = rounded {
+                        *bias = weights::bias_steps(&[rounded], 1.0, &[scale])[0];
+                    }
+                }
             }
             graph.nodes[index].operation = Operation::Conv2d(conv);
         }

@@ -24,6 +24,7 @@ mod report;
 mod rounding;
 mod run;
 mod search;
+mod weighted;
 mod weights;
 
 use ocelli::RunError;
@@ -39,6 +40,7 @@ use crate::plan::plan;
 use crate::quantized::QuantizedGraph;
 use activations::Scales;
 use channel_scales::{ChannelFactors, Places};
+use correct::Slope;
 use prepare::{Prepared, Refusals};
 pub use report::weight_bytes;
 pub use search::Remedy;
@@ -366,23 +368,33 @@ impl Sources<'_> {
 }
 
 /// What a convolution of float weights computes; `None` for other nodes.
-fn reference(
+fn reference<'a>(
     prepared: &Prepared,
-    statistics: &Statistics,
-    factors: &ChannelFactors,
+    statistics: &'a Statistics,
+    factors: &'a ChannelFactors,
     node: usize,
-) -> Option<correct::Reference> {
+) -> Option<correct::Reference<'a>> {
     let unclipped = prepared.unclipped[node];
+    let clip = prepared.clips[node];
     let node = &prepared.graph.nodes[node];
     let Operator::Conv2d(conv) = &node.operator else { return None };
     let of = |id: TensorId| factors[id.0].as_deref();
+    let samples = statistics.output(unclipped)?;
     let conv = channel_scales::scaled(conv, of(node.inputs[0]), of(node.output));
     let Weights::Float(weights) = conv.weights else { return None };
     let mut means = statistics.tensor(unclipped)?.channel_means.clone();
     for (mean, factor) in means.iter_mut().zip(of(node.output).into_iter().flatten()) {
         *mean *= factor;
     }
-    Some(correct::Reference { weights, means })
+    let follows = match prepared.graph.consumers(node.output).as_slice() {
+        &[next] => match prepared.graph.nodes[next].operator {
+            Operator::Activation(activation) => Some(Slope::Activation(activation)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let slope = clip.map(Slope::Clip).or(follows);
+    Some(correct::Reference { weights, means, samples, factors: of(node.output), slope })
 }
 
 fn check(graph: &Graph, data: &Dataset) -> Result<(), QuantizeError> {

@@ -2,12 +2,14 @@
 //!
 //! With `e` the weight errors of an output channel and `C` the covariance of the int8 inputs under its taps, the output's error has the
 //! variance `e^T C e` (its mean is the bias's matter). Coordinate descent brings it down: one weight at a time takes the value that is best
-//! for all others as they are. (The objective is that of AdaRound, Nagel et al., "Up or Down? Adaptive Rounding for Post-Training
-//! Quantization", 2020, section 3.)
+//! for all others as they are. Where a clip or a curve follows, places count by its slope (`weighted`). (The objective is that of AdaRound, Nagel et
+//! al., "Up or Down? Adaptive Rounding for Post-Training Quantization", 2020, section 3.)
 
 use rayon::prelude::*;
 
+use super::correct::Reference;
 use super::run::{Values, value};
+use super::weighted::WeightedProblem;
 use crate::quantized::{QuantizedConv2d, QuantizedGraph, QuantizedNode};
 
 /// Sweeps over the weights of a channel; few change after the third.
@@ -16,34 +18,59 @@ const SWEEPS: usize = 6;
 /// Kernels of more taps keep their weights as they are: the covariance would take too long.
 const MOST_TAPS: usize = 2048;
 
-/// Rounds the weights of a convolution anew; `real` has the values that they stand for.
+/// Rounded weights.
+pub(super) struct Rounded {
+    pub weights: Vec<i8>,
+    /// For some output channels the bias over the input's scale with which the mean error is zero where it matters.
+    pub biases: Vec<Option<f64>>,
+}
+
+/// Rounds the weights of a convolution anew.
 pub(super) fn round_weights(
     graph: &QuantizedGraph,
     node: &QuantizedNode,
     conv: &QuantizedConv2d,
-    real: &[f32],
+    reference: &Reference<'_>,
     images: &[Values],
-) -> Vec<i8> {
-    let mut weights = conv.weights.clone();
+) -> Rounded {
     let outputs = graph.tensor(node.output).shape.channels;
+    let mut weights = conv.weights.clone();
+    let mut biases = vec![None; outputs];
     let taps = weights.len() / outputs;
     if taps > MOST_TAPS {
-        return weights;
+        return Rounded { weights, biases };
     }
+    let input = graph.tensor(node.inputs[0]).quantization;
     let per_group = outputs / conv.groups;
-    weights.par_chunks_exact_mut(per_group * taps).enumerate().for_each(|(group, weights)| {
-        let Some(covariance) = covariance(&patches(graph, node, conv, group, images)) else {
-            return;
-        };
-        weights.par_chunks_exact_mut(taps).enumerate().for_each(|(channel, weights)| {
-            let channel = group * per_group + channel;
-            let scale = f64::from(conv.weight_scales[channel]);
-            let targets: Vec<f64> =
-                real[channel * taps..][..taps].iter().map(|&weight| f64::from(weight) / scale).collect();
-            descend(weights, &targets, &covariance);
-        });
+    let of_groups =
+        weights.par_chunks_exact_mut(per_group * taps).zip(biases.par_chunks_exact_mut(per_group));
+    of_groups.enumerate().for_each(|(group, (weights, biases))| {
+        let patches = patches(graph, node, conv, group, images, reference);
+        let of_channels = weights.par_chunks_exact_mut(taps).zip(biases).enumerate();
+        let channel = |place: usize| group * per_group + place;
+        let real = |channel: usize| &reference.weights[channel * taps..][..taps];
+        if reference.slope.is_some() {
+            of_channels.for_each(|(place, (weights, bias))| {
+                let channel = channel(place);
+                let outputs = reference.outputs(channel, input.scale);
+                let slope = |value: f32| reference.slope(channel, value * input.scale);
+                let scale = conv.weight_scales[channel];
+                let problem = WeightedProblem::new(&patches, real(channel), scale, &outputs, slope);
+                if let Some(problem) = problem {
+                    problem.descend(weights);
+                    *bias = Some(problem.bias(weights, &outputs, input.zero_point));
+                }
+            });
+        } else if let Some(covariance) = covariance(&patches) {
+            of_channels.for_each(|(place, (weights, _))| {
+                let scale = f64::from(conv.weight_scales[channel(place)]);
+                let real = real(channel(place)).iter();
+                let targets: Vec<f64> = real.map(|&weight| f64::from(weight) / scale).collect();
+                descend(weights, &targets, &covariance);
+            });
+        }
     });
-    weights
+    Rounded { weights, biases }
 }
 
 /// Input values under each tap of a group at places spread over all images: `[tap][place]`.
@@ -53,20 +80,16 @@ fn patches(
     conv: &QuantizedConv2d,
     group: usize,
     images: &[Values],
+    reference: &Reference<'_>,
 ) -> Vec<Vec<i8>> {
     let input = graph.tensor(node.inputs[0]);
     let output = graph.tensor(node.output).shape;
     let inner = input.shape.channels / conv.groups;
     let [kernel_height, kernel_width] = conv.window.kernel;
     let taps = kernel_height * kernel_width * inner;
-    let all = images.len() * output.pixels();
-    // Eight places a tap make the covariance's error small; sums of 2^16 products of int8 fit 31 bits.
-    let count = all.min((8 * taps).clamp(4096, 1 << 16));
-    let mut patches = vec![Vec::with_capacity(count); taps];
-    for place in 0..count {
-        let place = place * all / count;
-        let map = value(graph, &images[place / output.pixels()], node.inputs[0]);
-        let pixel = place % output.pixels();
+    let mut patches = vec![Vec::new(); taps];
+    for [image, pixel] in reference.samples.places() {
+        let map = value(graph, &images[image], node.inputs[0]);
         for (tap, patches) in patches.chunks_exact_mut(inner).enumerate() {
             let at = |axis: usize, place: usize, tap: usize, before: usize, size: usize| {
                 let at = place * conv.window.stride[axis] + tap * conv.window.dilation[axis];

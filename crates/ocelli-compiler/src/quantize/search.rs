@@ -53,7 +53,8 @@ const LEAST_GAIN_DB: f64 = 0.05;
 /// Inputs that a trial runs on.
 const SAMPLES: usize = 8;
 
-const METHODS: [RangeMethod; 3] = [RangeMethod::MinMax, RangeMethod::Mse, RangeMethod::Percentile(99.99)];
+const METHODS: [RangeMethod; 4] =
+    [RangeMethod::MinMax, RangeMethod::Mse, RangeMethod::Percentile(99.99), RangeMethod::KullbackLeibler];
 
 /// A quantized network to try other ranges on.
 pub(super) struct Trial<'a> {
