@@ -81,7 +81,7 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
     }
 
     /// Runs the model and shows rows of each step's output right after they were made: the step's index, the step, which rows, and their
-    /// values.
+    /// values. Rows of a map that is folded have none, until it is whole.
     ///
     /// # Errors
     /// As [`Engine::run`].

@@ -165,8 +165,10 @@ impl<'m> Machine<'m, '_> {
             if step.operator != Operator::Fold {
                 let together = place(output, &rows)?;
                 show(rows, self.maps.get(together)?);
-            } else if done == height {
+            } else if done < height {
                 // Its rows lie all over the map.
+                show(rows, &[]);
+            } else {
                 show(0..height, self.maps.get(output.range()?)?);
             }
         }

@@ -345,4 +345,21 @@ fn a_bridge_holds_one_sequence() {
     );
     let folds = made.graph.nodes.iter().filter(|node| matches!(node.operation, Operation::Fold { .. }));
     assert_eq!(folds.count(), 2);
+
+    let input: Vec<i8> = (0..32 * 32).map(|_| maker.random.byte()).collect();
+    assert_eq!(run(&made.graph, &of_sequences, &input), run(&maker.graph, &plan(&maker.graph), &input));
+    let file =
+        AlignedBytes::new(&assemble(&made.graph, &of_sequences, &Metadata::default()).expect("it packs"));
+    let mut arena = vec![0; of_sequences.arena_bytes];
+    let model = Model::open(file.bytes()).expect("it opens");
+    let mut engine = Engine::<{ operator::ALL }>::new(model, &mut arena).expect("it starts");
+    let mut folded = Vec::new();
+    let observe = |_, step: &ocelli::Step<'_>, rows: std::ops::Range<usize>, values: &[i8]| {
+        if step.operator == ocelli::Operator::Fold {
+            assert_eq!(values.len(), if rows == (0..32) { shape.len() } else { 0 });
+            folded = values.to_vec();
+        }
+    };
+    let output = engine.run_observed(&input, observe).expect("it runs").to_vec();
+    assert_eq!(folded, output, "the last map that is folded is the output");
 }
