@@ -42,9 +42,6 @@ impl<'g> Convolution<'g> {
     ) -> Result<Self, &'static str> {
         let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
         let depthwise = conv.is_depthwise(input.shape.channels);
-        if conv.fully_connected {
-            return Err(FULLY_CONNECTED);
-        }
         if depthwise && output.shape.channels != input.shape.channels {
             return Err(SEVERAL_OUTPUTS);
         }
@@ -53,6 +50,9 @@ impl<'g> Convolution<'g> {
         }
         // What does not fit is refused, with the reason, when the portable form is written.
         let channels = ConvChannels::of(graph, node, conv).map_err(|_| NOT_EXACT)?;
+        if conv.fully_connected && matches!(channels, ConvChannels::TfLite(_)) {
+            return Err(FULLY_CONNECTED);
+        }
         let axes = |shape: Shape| [shape.height, shape.width, shape.channels];
         let shape = ConvShape {
             window: kernel_window(&conv.window).map_err(|_| NO_KERNEL)?,
