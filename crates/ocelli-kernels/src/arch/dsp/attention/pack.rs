@@ -152,7 +152,7 @@ pub fn keys(
             return rest.is_empty().then_some(());
         }
     }
-    let mut groups = packed.chunks_exact_mut(group);
+    let mut groups = packed.chunks_exact_mut(group.max(1));
     let mut four = [&[] as &[i8]; 4];
     let mut count = 0usize;
     patch.visit(map, sequence, channels, |key| {
