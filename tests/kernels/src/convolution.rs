@@ -142,7 +142,12 @@ fn run<A: Arch, R: DrawRule>(
     let portable = if dense { portable_conv } else { portable_depthwise };
     portable(&shape, &parameters, input, expected).ok_or(wrong(Fault::Case))?;
 
-    let scratch_bytes = if dense { A::conv_scratch::<R>(&shape) } else { A::depthwise_scratch::<R>(&shape) };
+    let parts = random.size(1, A::PARTS);
+    let scratch_bytes = if dense {
+        A::conv_scratch_in_parts::<R>(&shape, parts)
+    } else {
+        A::depthwise_scratch_in_parts::<R>(&shape, parts)
+    };
     let buffers = Buffers { input, expected, ring, output, scratch };
     check_rows::<A>(random, layer, &shape, scratch_bytes, buffers, |map, y, rows, scratch| {
         if dense {

@@ -77,7 +77,7 @@ pub fn separable<A: Arch, R: DrawRule>(random: &Random, workspace: &mut Workspac
 
     let rules = SeparableRules { depthwise: first.rule, table, pointwise: second.rule };
     let buffers = Buffers { input, expected, ring, output, scratch };
-    let scratch_bytes = A::separable_scratch::<R>(&shape);
+    let scratch_bytes = A::separable_scratch_in_parts::<R>(&shape, random.size(1, A::PARTS));
     check_rows::<A>(random, layer, depthwise, scratch_bytes, buffers, |map, y, rows, scratch| {
         A::separable(&shape, &rules, packed, map, y, rows, scratch)
     })

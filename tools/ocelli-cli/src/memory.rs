@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use ocelli::Feed;
+use ocelli_compiler::graph::TensorId;
 use ocelli_compiler::plan::{Optimize, Plan, PlanOptions};
 use ocelli_compiler::quantized::QuantizedGraph;
 
@@ -66,18 +67,35 @@ impl Options {
     /// Checks that a plan keeps to the limit; else the error says how near it comes, and what would help.
     pub fn check(&self, graph: &QuantizedGraph, plan: &Plan) -> Result<()> {
         let Some(limit) = self.arena_limit.filter(|&limit| plan.arena_bytes > limit) else { return Ok(()) };
-        let node = graph.nodes.get(plan.busiest);
-        let place = node.map_or_else(String::new, |node| {
-            format!("; most is in use at `{}`, which makes {}", node.name, graph.tensor(node.output).shape)
-        });
+        let largest: Vec<String> =
+            plan.peak_tensors.iter().take(3).map(|&(id, bytes)| held(graph, id, bytes)).collect();
+        let input = graph.tensor(graph.input).shape;
+        // Rows, and so rings of them, are as long as the map is wide: the arena goes with the width of the input, at least.
+        let part = limit as f64 / plan.arena_bytes as f64;
+        let [height, width] = [input.height, input.width].map(|side| (side as f64 * part) as usize);
+        let smaller = if height.min(width) > 0 {
+            format!("an input of about {height}x{width}, ")
+        } else {
+            String::new()
+        };
         let feed = match self.feed {
             FeedName::Rows => "",
-            FeedName::Frame => ", `--feed rows` (no frame in the arena)",
+            FeedName::Frame => ", or `--feed rows` (no frame in the arena)",
         };
         bail!(
-            "no arena of at most {} bytes can hold this network: the nearest is {} bytes (`--arena-limit {1}`){place}. What helps: a smaller input, fewer channels in the layers around it{feed}",
+            "no arena of at most {} bytes can hold this network: the nearest is {} bytes (`--arena-limit {1}`). Most of it holds {}. What helps: {smaller}or about {:.0} % fewer channels in these layers{feed}",
             grouped(limit as u64),
             plan.arena_bytes,
+            largest.join(", "),
+            (1.0 - part) * 100.0,
         )
     }
+}
+
+/// What lies in the arena: bytes, shape, and the layer that makes it.
+fn held(graph: &QuantizedGraph, id: TensorId, bytes: usize) -> String {
+    let shape = graph.tensor(id).shape;
+    let maker = graph.nodes.iter().find(|node| node.output == id);
+    let of = maker.map_or_else(|| "the input".to_owned(), |node| format!("`{}`", node.name));
+    format!("{} bytes of {shape} from {of}", grouped(bytes as u64))
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use ocelli_format::{Step, Target};
 
 use super::by_sequence::by_sequence;
+use super::search::is_affordable;
 use super::{Optimize, Plan, PlanOptions, planned};
 use crate::quantized::{Operation, PackedKind, QuantizedGraph, QuantizedNode};
 use crate::targets::{Lowered, lower, lower_apart};
 
 /// Instructions for each value of a depthwise convolution's output that leaves the layer and comes back, estimated.
-const VALUE: u64 = 10;
+const VALUE: u64 = 14;
 
 /// Instructions for each value of a map that is unfolded or folded, estimated.
 const MOVED: u64 = 2;
@@ -52,6 +53,9 @@ pub fn plan_for(graph: &QuantizedGraph, target: Target, options: &PlanOptions) -
             let plan = planned(&lowered.graph, options, cost);
             (lowered, plan, apart, cost)
         });
+        let unlimited = options.arena_limit.is_none();
+        let tried =
+            tried.filter(|(lowered, plan, _, cost)| !unlimited || is_affordable(&lowered.graph, plan, *cost));
         let Some(smallest) = tried.min_by_key(|(_, plan, ..)| plan.arena_bytes) else { break };
         if smallest.1.arena_bytes >= best.1.arena_bytes {
             break;

@@ -4,23 +4,25 @@ use ocelli_format::Target;
 
 use crate::quantized::{Operation, PackedConv2d, PackedKind, QuantizedGraph, QuantizedNode};
 
-/// What a step takes, estimated from what kernels were measured to take (`cargo xtask kernels --bench`).
+/// What a step takes, estimated from what kernels were measured to take (`ocelli profile`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Costs {
     /// At least, with all the memory that it likes.
     pub work: u64,
     /// More where it makes rows one by one, not as many at once as the target likes.
     pub alone: u64,
-    /// More for each part more that its rows are made in.
-    pub part: u64,
+    /// More where it works in the second, third and fourth of [`Step::scratch`](super::steps::Step::scratch), each against the one before.
+    pub parts: [u64; 3],
 }
 
-/// Instructions of a call of a step.
-const CALL: u64 = 400;
-/// Instructions of a multiply-accumulate operation, by thousands.
-const MAC: u64 = 1100;
-/// Instructions that a depthwise kernel takes for each channel beside the columns that it makes.
-const CHANNEL: u64 = 40;
+/// Instructions of a call of a step: of the engine, and of kernels before they make pixels.
+pub(super) const CALL: u64 = 750;
+/// Of a multiply-accumulate operation, in thousandths.
+const MAC: u64 = 1150;
+/// Of a depthwise kernel, for each channel beside the columns that it makes.
+const CHANNEL: u64 = 60;
+/// Of a 1x1 kernel, for each output channel beside the pixels that it makes.
+const OUTPUT: u64 = 35;
 
 impl Costs {
     /// Of a node.
@@ -28,27 +30,45 @@ impl Costs {
         let output = graph.tensor(node.output).shape;
         let work = (graph.macs(node) * MAC) / 1000 + 2 * output.len() as u64;
         let Operation::PackedConv2d(packed) = &node.operation else {
-            return Self { work, alone: 0, part: 0 };
+            return Self { work, alone: 0, parts: [0; 3] };
         };
-        let calls = output.height as u64 / 2;
-        let taps = packed.window.kernel.iter().map(|&taps| u64::from(taps)).product::<u64>();
+        let pairs = output.height.div_ceil(2) as u64;
         let channels = graph.tensor(node.inputs[0]).shape.channels as u64;
-        let pixels = (output.height * output.width) as u64;
-        let (alone, part) = match packed.kind {
-            // A pair of pixels is two of a row; the last of an odd number is alone.
-            PackedKind::Full if output.width.is_multiple_of(2) => (0, calls * CALL / 2),
-            PackedKind::Full => (packed.macs / output.width.max(1) as u64, calls * CALL / 2),
-            PackedKind::Depthwise | PackedKind::Separable { .. } => {
-                let depthwise = pixels * channels * taps * MAC / 1000;
-                (one_row(graph.target, packed, depthwise), calls * (channels * CHANNEL + CALL / 2))
-            }
+        let outputs = match packed.kind {
+            PackedKind::Depthwise => 0,
+            _ => output.channels as u64,
         };
-        Self { work, alone: alone + calls * CALL, part }
+        let alone = match graph.target {
+            Target::Dsp => {
+                // A row is made as two halves, side by side.
+                let halves = (output.height * output.width) as u64 * channels;
+                wasted(packed, output.width, halves)
+                    + pairs * (CALL + OUTPUT * outputs)
+                    + if outputs > 0 { halves } else { 0 }
+            }
+            // Of two rows, kernels make both, and leave one.
+            _ => packed.macs * MAC / 1000 + pairs * CALL,
+        };
+        let parts = match packed.kind {
+            PackedKind::Full => [pairs * (CALL + OUTPUT * outputs); 3],
+            _ => [CHANNEL * channels, CHANNEL * channels + OUTPUT * outputs, 2 * CHANNEL * channels]
+                .map(|part| pairs * (CALL + part)),
+        };
+        Self { work, alone, parts }
     }
 }
 
-/// What a depthwise convolution takes more if it makes one row at a time: of two, kernels make both, and leave one.
-fn one_row(target: Target, packed: &PackedConv2d, depthwise: u64) -> u64 {
-    let reduces = packed.window.kernel == [3, 3] && packed.window.stride[0] == 2;
-    if target == Target::Dsp && reduces { depthwise / 8 } else { depthwise * 5 / 4 }
+/// What a layer takes more if it makes one row at a time; `values` are those of its depthwise convolution's output.
+fn wasted(packed: &PackedConv2d, width: usize, values: u64) -> u64 {
+    let taps = packed.window.kernel.iter().map(|&taps| u64::from(taps)).product::<u64>();
+    match packed.kind {
+        // Rows are widened by twos.
+        PackedKind::Full if packed.window.kernel == [3, 3] && packed.window.stride == [1, 1] => {
+            packed.macs / 4
+        }
+        PackedKind::Full if width.is_multiple_of(2) => 0,
+        PackedKind::Full => packed.macs / width.max(1) as u64,
+        // Of two rows, the depthwise kernel makes both, and one is left.
+        PackedKind::Depthwise | PackedKind::Separable { .. } => values * taps * 3 / 2,
+    }
 }

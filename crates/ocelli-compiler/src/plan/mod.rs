@@ -27,6 +27,7 @@ use std::ops::Range;
 
 use ocelli_format::{Feed, Step};
 
+use crate::graph::TensorId;
 use crate::quantized::QuantizedGraph;
 use lives::{Flow, Lives};
 use place::Effort;
@@ -39,8 +40,8 @@ pub enum Optimize {
     /// The fewest instructions: every map is whole.
     #[default]
     Speed,
-    /// The smallest arena in which steps make as many rows at once as the target's kernels like best. A limit makes it smaller still, where
-    /// steps may make fewer.
+    /// The smallest arena that costs few instructions: that steps are called for each few rows, and what they take more to need less memory, is
+    /// at most about 3 % of all, or nothing is done that costs more. With a limit, the fewest instructions that were found for an arena so small.
     Memory,
 }
 
@@ -74,6 +75,8 @@ pub struct Plan {
     pub busiest: usize,
     /// The bytes in use then: no layout takes less.
     pub peak_bytes: usize,
+    /// The tensors of which rows are in use then, and their bytes, the largest first; of those that lie in one place, the first.
+    pub peak_tensors: Vec<(TensorId, usize)>,
 }
 
 /// Where a tensor lies.
@@ -162,7 +165,26 @@ fn laid_out(graph: &QuantizedGraph, network: &Network, stages: &[Stage], flow: &
         counters,
         busiest: busiest(network, &lives, when),
         peak_bytes,
+        peak_tensors: in_use(network, &lives, when),
     })
+}
+
+/// The tensors of which rows are in use at a time, and their bytes, the largest first.
+fn in_use(network: &Network, lives: &Lives, when: usize) -> Vec<(TensorId, usize)> {
+    let mut seen = vec![false; lives.buffers.len()];
+    let mut tensors = Vec::new();
+    for tensor in 0..network.tensors.len() {
+        let Some(index) = lives.of_tensor[tensor].filter(|&buffer| !seen[buffer]) else { continue };
+        seen[index] = true;
+        let buffer = &lives.buffers[index];
+        let is_there = |life: &&(u32, u32)| life.0 as usize <= when && when <= life.1 as usize;
+        let bytes = buffer.lives.iter().filter(is_there).count() * buffer.row;
+        if bytes > 0 {
+            tensors.push((TensorId(tensor), bytes));
+        }
+    }
+    tensors.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+    tensors
 }
 
 /// The node that makes rows at a time, or the next one that does.

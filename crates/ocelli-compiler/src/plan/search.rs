@@ -4,19 +4,21 @@
 use std::cmp::Reverse;
 
 use super::Optimize;
-use super::PlanOptions;
+use super::costs::CALL;
 use super::lives::{self, Flow};
 use super::place::{self, Effort};
 use super::schedule::{Stage, Way};
 use super::stages::{self, Need};
-use super::steps::Network;
+use super::steps::{Network, Step};
+use super::{Plan, PlanOptions};
+use crate::quantized::QuantizedGraph;
 use ocelli_format::Feed;
 
 /// Moves that are compared to undo one of them: those that cost most.
 const CONSIDERED: usize = 12;
 
-/// Instructions that the smallest arena may cost, in thousandths of those of the fastest plan.
-const BUDGET: u64 = 25;
+/// Instructions that the smallest arena may cost, in thousandths of those of the fastest plan, calls of steps for each few rows included.
+const BUDGET: u64 = 30;
 
 /// A division into stages, and how rows flow through them.
 pub(super) struct Found {
@@ -74,8 +76,7 @@ pub(super) fn search(network: &Network, options: &PlanOptions, spent: u64) -> Op
     let mut applied = moves(network);
     applied.iter().for_each(|of| of.apply(&mut flow.ways));
     let mut cost: u64 = applied.iter().map(|of| of.cost).sum();
-    let work: u64 = network.steps.iter().map(|step| step.costs.work).sum();
-    let budget = if limit.is_some() { u64::MAX } else { (work * BUDGET / 1000).saturating_sub(spent) };
+    let budget = if limit.is_some() { u64::MAX } else { budget(network).saturating_sub(spent) };
     let (mut stages, mut least) = divide(network, &flow)?;
     loop {
         let enough = limit.map_or(least, |limit| limit.max(least));
@@ -89,7 +90,7 @@ pub(super) fn search(network: &Network, options: &PlanOptions, spent: u64) -> Op
             }
             !reverted
         });
-        if cost <= budget || applied.is_empty() {
+        if cost.saturating_add(calls(network, &stages)) <= budget || applied.is_empty() {
             break;
         }
         let mut cheapest: Option<(f64, usize, usize)> = None;
@@ -103,7 +104,7 @@ pub(super) fn search(network: &Network, options: &PlanOptions, spent: u64) -> Op
             }
             of.apply(&mut flow.ways);
         }
-        let (_, index, bytes) = cheapest?;
+        let Some((_, index, bytes)) = cheapest else { break };
         let of = applied.remove(index);
         of.revert(&mut flow.ways);
         (cost, least) = (cost - of.cost, bytes);
@@ -116,6 +117,29 @@ pub(super) fn search(network: &Network, options: &PlanOptions, spent: u64) -> Op
     Some(Found { stages, flow })
 }
 
+/// What it takes that steps of streamed stages are called for each few rows.
+fn calls(network: &Network, stages: &[Stage]) -> u64 {
+    let streamed = stages.iter().filter(|stage| stage.streamed);
+    streamed.flat_map(|stage| &network.steps[stage.steps.clone()]).map(|step| calls_of(network, step)).sum()
+}
+
+fn calls_of(network: &Network, step: &Step) -> u64 {
+    network.tensors[step.output].height.div_ceil(network.at_once) as u64 * CALL
+}
+
+/// Instructions that a plan may take more than the fastest.
+fn budget(network: &Network) -> u64 {
+    network.steps.iter().map(|step| step.costs.work).sum::<u64>() * BUDGET / 1000
+}
+
+/// Whether a network that takes some instructions more than another for the same target may take them, with the plan's calls of steps.
+pub(super) fn is_affordable(graph: &QuantizedGraph, plan: &Plan, spent: u64) -> bool {
+    let network = Network::of(graph);
+    let is_streamed = |step: &&Step| plan.places[step.output].is_some_and(|place| place.counter.is_some());
+    let calls: u64 = network.steps.iter().filter(is_streamed).map(|step| calls_of(&network, step)).sum();
+    spent + calls <= budget(&network)
+}
+
 /// All moves, the dearest first.
 fn moves(network: &Network) -> Vec<Move> {
     let mut moves = Vec::new();
@@ -123,8 +147,8 @@ fn moves(network: &Network) -> Vec<Move> {
         if network.at_once > 1 && !step.whole {
             moves.push(Move { step: index, cost: step.costs.alone, alone: true });
         }
-        for _ in 1..step.scratch.len() {
-            moves.push(Move { step: index, cost: step.costs.part, alone: false });
+        for cost in step.costs.parts.into_iter().take(step.scratch.len().saturating_sub(1)) {
+            moves.push(Move { step: index, cost, alone: false });
         }
     }
     moves.sort_by_key(|of| Reverse(of.cost));
@@ -142,7 +166,11 @@ fn divide(network: &Network, flow: &Flow) -> Option<(Vec<Stage>, usize)> {
     }
 }
 
-/// Bytes of the maps; `None` where rows cannot flow.
+/// Bytes of the arena; `None` where rows cannot flow.
 fn bytes(network: &Network, stages: &[Stage], flow: &Flow, effort: Effort) -> Option<usize> {
-    Some(place::place(&lives::lives(network, stages, flow)?.buffers, effort).1)
+    let streamed = |stage: &&Stage| stage.streamed;
+    let counters: usize = stages.iter().filter(streamed).map(|stage| stage.steps.len()).sum();
+    let arrives = flow.by_rows && stages.first().is_some_and(|stage| stage.streamed);
+    let maps = place::place(&lives::lives(network, stages, flow)?.buffers, effort).1;
+    Some(maps + 2 * (counters + usize::from(arrives)))
 }

@@ -69,9 +69,38 @@ impl Maker {
     }
 
     fn conv(&mut self, input: TensorId, depthwise: bool) -> Option<TensorId> {
+        let (window, _) = self.window(self.shape(input), 4)?;
+        let channels = 1 + self.random.below(9);
+        self.conv_of(input, depthwise, window, channels)
+    }
+
+    /// A depthwise convolution and a 1x1 convolution, as MobileNets have them, which targets make one layer of.
+    fn separable(&mut self, input: TensorId) -> Option<TensorId> {
+        let stride = 1 + self.random.below(2);
+        let top = self.random.below(2);
+        let padding = Padding { top, left: top, bottom: 1, right: 1 };
+        let window = Window { kernel: [3; 2], stride: [stride; 2], dilation: [1; 2], padding };
+        let middle = self.conv_of(input, true, window, 0)?;
+        let window = Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding: Padding::default() };
+        let channels = 1 + self.random.below(9);
+        self.conv_of(middle, false, window, channels)
+    }
+
+    /// A convolution of so many output channels, or a depthwise one.
+    fn conv_of(
+        &mut self,
+        input: TensorId,
+        depthwise: bool,
+        window: Window,
+        channels: usize,
+    ) -> Option<TensorId> {
         let shape = self.shape(input);
-        let (window, [height, width]) = self.window(shape, 4)?;
-        let channels = if depthwise { shape.channels } else { 1 + self.random.below(6) };
+        let size = window.output(shape.height, shape.width)?;
+        let [height, width] = size;
+        if height == 0 || width == 0 {
+            return None;
+        }
+        let channels = if depthwise { shape.channels } else { channels };
         let groups = if depthwise { shape.channels } else { 1 };
         Some(self.convolution(input, window, groups, Shape { height, width, channels }))
     }
@@ -134,7 +163,7 @@ impl Maker {
                 tensors.iter().copied().filter(|&id| id != input && fits(maker.shape(id))).collect();
             (!others.is_empty()).then(|| others[maker.random.below(others.len())])
         };
-        match self.random.below(12) {
+        match self.random.below(16) {
             0..3 => self.conv(input, false),
             3 | 4 => self.conv(input, true),
             5 => Some(self.table(input)),
@@ -162,6 +191,21 @@ impl Maker {
                 };
                 Some(self.node(Operation::Pad { padding, value: 5 }, &[input], output))
             }
+            9 => self.separable(input),
+            13 => {
+                // Squeeze and excite: the whole map gates itself.
+                let mean = self.node(Operation::Mean, &[input], Shape::new(1, 1, shape.channels));
+                let gate = self.table(mean);
+                self.graph.tensors[gate.0].quantization.scale = 0.01;
+                Some(self.node(Operation::Mul(UNBOUNDED), &[input, gate], shape))
+            }
+            12 => {
+                let (window, [height, width]) = self.window(Shape { channels: 1, ..shape }, 3)?;
+                let window = Window { dilation: [1, 1], ..window };
+                let pool = Operation::AveragePool { window, count_include_pad: true, bounds: UNBOUNDED };
+                let seen = window.output(shape.height, shape.width) == Some([height, width]);
+                seen.then(|| self.node(pool, &[input], Shape { height, width, ..shape }))
+            }
             _ => {
                 let (window, [height, width]) = self.window(Shape { channels: 1, ..shape }, 3)?;
                 let window = Window { dilation: [1, 1], ..window };
@@ -179,9 +223,9 @@ impl Maker {
     }
 }
 
-/// A network of a few nodes, the last of which is the output.
-fn network(seed: u32) -> QuantizedGraph {
-    let graph = QuantizedGraph {
+/// A network without nodes.
+fn empty() -> QuantizedGraph {
+    QuantizedGraph {
         name: "random".into(),
         numerics: Numerics::Q32,
         target: Target::Portable,
@@ -189,10 +233,14 @@ fn network(seed: u32) -> QuantizedGraph {
         nodes: Vec::new(),
         input: TensorId(0),
         output: TensorId(0),
-    };
-    let mut maker = Maker { graph, random: Random(seed | 1) };
+    }
+}
+
+/// A network of a few nodes, the last of which is the output.
+fn network(seed: u32) -> QuantizedGraph {
+    let mut maker = Maker { graph: empty(), random: Random(seed | 1) };
     let mut shape =
-        Shape::new(3 + maker.random.below(12), 2 + maker.random.below(6), 1 + maker.random.below(5));
+        Shape::new(3 + maker.random.below(12), 2 + maker.random.below(11), 1 + maker.random.below(8));
     if maker.random.below(2) == 0 {
         // Patches divide it.
         (shape.height, shape.width) = (4 * shape.height.div_ceil(4), 2 * shape.width.div_ceil(2));
@@ -302,6 +350,26 @@ proptest! {
     }
 
     #[test]
+    fn all_targets_give_the_bytes_of_whole_maps(seed in any::<u32>(), by_rows: bool) {
+        let graph = network(seed);
+        let mut random = Random(seed.wrapping_mul(15_485_863) | 1);
+        let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
+        let expected = run(&graph, &plan(&graph), &input);
+        let target = Target::ALL[random.below(Target::ALL.len())];
+        let lowered = lower(&graph, target).graph;
+        let of = Network::of(&lowered);
+        // Each step alone or together, in as much memory as any.
+        let way = |step: &super::steps::Step| Way {
+            waits: of.at_once > 1 && random.below(2) == 0,
+            scratch: random.below(step.scratch.len().max(1)),
+        };
+        let flow = Flow { by_rows, ways: of.steps.iter().map(way).collect() };
+        let stages = division(&of, &flow, &mut random);
+        let streamed = laid_out(&lowered, &of, &stages, &flow).expect("rows flow through these stages");
+        prop_assert_eq!(run(&lowered, &streamed, &input), expected);
+    }
+
+    #[test]
     fn the_smallest_plan_gives_the_same_bytes(seed in any::<u32>(), by_rows: bool) {
         let graph = network(seed);
         let mut random = Random(seed.wrapping_mul(104_729) | 1);
@@ -314,11 +382,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_limit_gives_the_same_bytes(seed in any::<u32>(), by_rows: bool, part in 0..5usize) {
+        let graph = network(seed);
+        let mut random = Random(seed.wrapping_mul(86_028_121) | 1);
+        let input: Vec<i8> = (0..graph.tensor(graph.input).shape.len()).map(|_| random.byte()).collect();
+        let expected = run(&graph, &plan(&graph), &input);
+        let target = Target::ALL[random.below(Target::ALL.len())];
+        let feed = if by_rows { ocelli::Feed::Rows } else { ocelli::Feed::Frame };
+        let options = |arena_limit| super::PlanOptions { feed, optimize: super::Optimize::Memory, arena_limit };
+        let arena = |limit| super::plan_for(&graph, target, &options(limit)).1.arena_bytes;
+        let [least, most] = [arena(Some(1)), plan(&lower(&graph, target).graph).arena_bytes];
+        let limit = least + (most.saturating_sub(least)) * part / 4;
+        let (lowered, limited) = super::plan_for(&graph, target, &options(Some(limit)));
+        prop_assert!(limited.arena_bytes <= limit, "{} bytes, {} allowed", limited.arena_bytes, limit);
+        prop_assert_eq!(run(&lowered.graph, &limited, &input), expected);
+    }
+}
+
 /// Beside a map of four sequences there are the keys and values of one, whatever follows.
 #[test]
 fn a_bridge_holds_one_sequence() {
-    let graph = QuantizedGraph { tensors: Vec::new(), nodes: Vec::new(), ..network(1) };
-    let mut maker = Maker { graph, random: Random(5) };
+    let mut maker = Maker { graph: empty(), random: Random(5) };
     let (shape, heads) = (Shape::new(32, 32, 8), 4);
     let mut map = maker.tensor(Shape { channels: 1, ..shape });
     maker.graph.input = map;
@@ -362,4 +450,66 @@ fn a_bridge_holds_one_sequence() {
     };
     let output = engine.run_observed(&input, observe).expect("it runs").to_vec();
     assert_eq!(folded, output, "the last map that is folded is the output");
+}
+
+/// MobileNetV2 of width 0.35, as Keras has it, for a square picture; its weights are arbitrary.
+fn mobilenet_v2(side: usize) -> QuantizedGraph {
+    let mut maker = Maker { graph: empty(), random: Random(1) };
+    let conv = |maker: &mut Maker, input: TensorId, channels: usize, side: usize, stride: usize| {
+        let depthwise = channels == 0;
+        let of = maker.shape(input);
+        let padding = match (side, stride) {
+            (1, _) => Padding::default(),
+            // TensorFlow's: what is left over is on the right and below.
+            (_, 2) if of.height.is_multiple_of(2) => Padding { bottom: 1, right: 1, ..Padding::default() },
+            _ => Padding { top: 1, left: 1, bottom: 1, right: 1 },
+        };
+        let window = Window { kernel: [side; 2], stride: [stride; 2], dilation: [1; 2], padding };
+        let channels = if depthwise { of.channels } else { channels };
+        maker.conv_of(input, depthwise, window, channels).expect("it fits")
+    };
+    let mut last = maker.tensor(Shape::new(side, side, 3));
+    last = conv(&mut maker, last, 16, 3, 2);
+    let blocks = [
+        (1, 8, 1, 1),
+        (6, 8, 2, 2),
+        (6, 16, 3, 2),
+        (6, 24, 4, 2),
+        (6, 32, 3, 1),
+        (6, 56, 3, 2),
+        (6, 112, 1, 1),
+    ];
+    for (expansion, channels, count, stride) in blocks {
+        for index in 0..count {
+            let (input, stride) = (last, if index == 0 { stride } else { 1 });
+            if expansion > 1 {
+                let expanded = maker.shape(last).channels * expansion;
+                last = conv(&mut maker, last, expanded, 1, 1);
+            }
+            last = conv(&mut maker, last, 0, 3, stride);
+            last = conv(&mut maker, last, channels, 1, 1);
+            if index > 0 {
+                let shape = maker.shape(last);
+                last = maker.node(Operation::Add(UNBOUNDED), &[last, input], shape);
+            }
+        }
+    }
+    last = conv(&mut maker, last, 1280, 1, 1);
+    last = maker.node(Operation::Mean, &[last], Shape::new(1, 1, 1280));
+    conv(&mut maker, last, 10, 1, 1);
+    maker.graph
+}
+
+#[test]
+fn mobilenet_v2_at_144_fed_by_rows_takes_40_kib() {
+    let graph = mobilenet_v2(144);
+    let options = super::PlanOptions {
+        feed: ocelli::Feed::Rows,
+        optimize: super::Optimize::Memory,
+        arena_limit: Some(40 << 10),
+    };
+    for target in [Target::Portable, Target::Dsp] {
+        let (_, plan) = super::plan_for(&graph, target, &options);
+        assert!(plan.arena_bytes <= 40 << 10, "{} bytes for {}", plan.arena_bytes, target.name());
+    }
 }

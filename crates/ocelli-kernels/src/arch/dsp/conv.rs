@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::PARTS;
 use super::conv_rgb::ConvRgb;
 use super::conv3x3::Conv3x3;
 use super::pack;
@@ -17,6 +18,7 @@ use crate::scratch::{SPARE, align, take};
 const STREAM: usize = 2816;
 
 /// What follows from a shape.
+#[derive(Clone, Copy)]
 struct Plan {
     order: Order,
     /// Pairs widened at once.
@@ -42,6 +44,16 @@ impl Plan {
         Some(Self { order, chunk: STREAM.checked_div(pair)?.min(most).max(1) })
     }
 
+    /// The same with a chunk in so many parts.
+    fn in_parts(self, parts: usize) -> Self {
+        Self { chunk: in_parts(self.chunk, parts), ..self }
+    }
+
+    /// Bytes to work in.
+    fn scratch(&self, shape: &ConvShape) -> usize {
+        self.stream() * 2 + self.window(shape) + SPARE
+    }
+
     /// Values of the stream.
     fn stream(&self) -> usize {
         self.chunk.saturating_mul(self.order.steps()).saturating_mul(4)
@@ -57,6 +69,16 @@ impl Plan {
     fn window(&self, shape: &ConvShape) -> usize {
         self.order.rows.saturating_mul(self.strip(shape)).saturating_add(self.order.length)
     }
+}
+
+/// A number of windows or pairs in so many parts: that of the largest part.
+pub fn in_parts(count: usize, parts: usize) -> usize {
+    count.saturating_add(parts.saturating_sub(1)).checked_div(parts).unwrap_or(count).max(1)
+}
+
+/// What is made in as few parts as fit.
+pub fn fitting<T>(of: impl Fn(usize) -> T, fits: impl Fn(&T) -> bool) -> Option<T> {
+    (1..=PARTS).map(of).find(fits)
 }
 
 /// [`super::Arch::conv_words`].
@@ -84,15 +106,15 @@ pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: 
     pack::pack(parameters, GROUP, order.rows.checked_mul(order.length)?, order.steps(), value, packed)
 }
 
-/// [`super::Arch::conv_scratch`].
-pub fn scratch(shape: &ConvShape) -> usize {
+/// [`super::Arch::conv_scratch_in_parts`].
+pub fn scratch(shape: &ConvShape, parts: usize) -> usize {
     if let Some(layer) = Conv3x3::new(shape) {
-        return layer.scratch();
+        return layer.in_parts(parts).scratch();
     }
     if let Some(layer) = ConvRgb::new(shape) {
-        return layer.scratch();
+        return layer.in_parts(parts).scratch();
     }
-    Plan::new(shape).map_or(0, |plan| plan.stream() * 2 + plan.window(shape) + SPARE)
+    Plan::new(shape).map_or(0, |plan| plan.in_parts(parts).scratch(shape))
 }
 
 /// [`super::Arch::conv`].
@@ -112,6 +134,7 @@ pub fn conv<R: Rule>(
         return layer.conv(rule, packed, input, y, output, scratch);
     }
     let plan = Plan::new(shape)?;
+    let plan = fitting(|parts| plan.in_parts(parts), |plan| plan.scratch(shape) <= scratch.len())?;
     let (stream, rest) = take::<i16>(align(scratch)?, plan.stream())?;
     let (window, _) = take::<i8>(rest, plan.window(shape))?;
     let (window, padding) = window.split_at_mut_checked(plan.order.rows * plan.strip(shape))?;

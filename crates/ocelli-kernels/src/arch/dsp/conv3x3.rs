@@ -1,6 +1,6 @@
 //! 3x3 convolution of stride 1: columns of two rows of windows are widened once, not once a window.
 
-use super::conv::see;
+use super::conv::{fitting, in_parts, see};
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::columns;
@@ -78,6 +78,11 @@ impl<'a> Conv3x3<'a> {
         pack::pack(parameters, GROUP, channels.checked_mul(9)?, self.steps(), order, packed)
     }
 
+    /// The same with fewer windows at once.
+    pub fn in_parts(self, parts: usize) -> Self {
+        Self { chunk: in_parts(self.chunk, parts), ..self }
+    }
+
     /// Bytes to work in.
     pub fn scratch(&self) -> usize {
         self.stream().saturating_mul(2).saturating_add(self.padding()).saturating_add(SPARE)
@@ -85,6 +90,20 @@ impl<'a> Conv3x3<'a> {
 
     /// Makes rows from `y` on.
     pub fn conv<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        let layer = fitting(|parts| self.in_parts(parts), |layer| layer.scratch() <= scratch.len())?;
+        layer.chunks(rule, packed, input, y, output, scratch)
+    }
+
+    /// Makes rows from `y` on, a chunk at a time.
+    fn chunks<R: Rule>(
         &self,
         rule: &R,
         packed: &[u32],
@@ -111,7 +130,7 @@ impl<'a> Conv3x3<'a> {
                 if two {
                     pointwise.pairs(stream, self.column(), count, output, placement)?;
                 } else {
-                    pointwise.singles(stream, self.column(), count, output, placement)?;
+                    pointwise.row(stream, self.column(), count, output, placement.start)?;
                 }
                 done += count;
             }

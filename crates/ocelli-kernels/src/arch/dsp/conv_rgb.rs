@@ -1,10 +1,12 @@
 //! 3x3 convolution of stride 2 of three channels, what cameras' pictures go through first: two columns of the input at a time are widened once for
 //! two rows of windows, not once a window.
 
-use super::conv::see;
+use core::ops::Range;
+
+use super::conv::{fitting, in_parts, see};
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
-use super::widen::color_columns;
+use super::widen::{color_columns, color_halves};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters};
 use crate::requantize::Rule;
@@ -53,7 +55,7 @@ impl<'a> ConvRgb<'a> {
 
     /// Values of a row of padding, which windows on the border are put together in, too.
     fn padding(&self) -> usize {
-        ((self.chunk + 1) * PAIR).max(ROWS * PAIR)
+        ((self.chunk + 1) * PAIR).max(6 * PAIR)
     }
 
     /// Words of parameters.
@@ -79,6 +81,11 @@ impl<'a> ConvRgb<'a> {
         pack::pack(parameters, GROUP, 9 * COLORS, STEPS, order, packed)
     }
 
+    /// The same with fewer windows at once.
+    pub fn in_parts(self, parts: usize) -> Self {
+        Self { chunk: in_parts(self.chunk, parts), ..self }
+    }
+
     /// Bytes to work in.
     pub fn scratch(&self) -> usize {
         self.stream() * 2 + self.padding() + SPARE
@@ -86,6 +93,20 @@ impl<'a> ConvRgb<'a> {
 
     /// Makes rows from `y` on.
     pub fn conv<R: Rule>(
+        &self,
+        rule: &R,
+        packed: &[u32],
+        input: &Map<'_>,
+        y: usize,
+        output: &mut [i8],
+        scratch: &mut [i8],
+    ) -> Option<()> {
+        let layer = fitting(|parts| self.in_parts(parts), |layer| layer.scratch() <= scratch.len())?;
+        layer.chunks(rule, packed, input, y, output, scratch)
+    }
+
+    /// Makes rows from `y` on, a chunk at a time.
+    fn chunks<R: Rule>(
         &self,
         rule: &R,
         packed: &[u32],
@@ -106,12 +127,20 @@ impl<'a> ConvRgb<'a> {
             let mut done = 0;
             while done < width {
                 let count = self.chunk.min(width - done);
-                self.widen(rows, padding, [done, count + 1], stream)?;
-                let placement = Placement { start: done * outputs, second: row_length, step: outputs };
+                let start = done * outputs;
                 if two {
+                    self.widen(rows, padding, [done, count + 1], stream)?;
+                    let placement = Placement { start, second: row_length, step: outputs };
                     pointwise.pairs(stream, COLUMNS, count, output, placement)?;
+                } else if count.is_multiple_of(2) {
+                    let half = count / 2;
+                    let [first, second, third, ..] = rows;
+                    self.widen_halves([first, second, third], padding, [done, half], stream)?;
+                    let placement = Placement { start, second: half * outputs, step: outputs };
+                    pointwise.pairs(stream, COLUMNS, half, output, placement)?;
                 } else {
-                    pointwise.singles(stream, COLUMNS, count, output, placement)?;
+                    self.widen(rows, padding, [done, count + 1], stream)?;
+                    pointwise.row(stream, COLUMNS, count, output, start)?;
                 }
                 done += count;
             }
@@ -130,24 +159,16 @@ impl<'a> ConvRgb<'a> {
         stream: &mut [i16],
     ) -> Option<()> {
         let before = usize::from(self.shape.window.padding[1]);
-        let width = self.shape.input[1];
         let zero_point = self.shape.zero_point;
         let end = first.checked_add(count)?;
-        // Pairs of which both columns are on the map.
-        let inside = before.div_ceil(2).max(first).min(end)..((width + before) / 2).max(first).min(end);
+        let inside = self.inside();
+        let inside = inside.start.max(first).min(end)..inside.end.max(first).min(end);
         for pair in (first..inside.start).chain(inside.end..end) {
             let mut strips = padding.chunks_exact_mut(PAIR);
             let mut seen = [&[] as &[i8]; ROWS];
             for (seen, row) in seen.iter_mut().zip(rows) {
                 let strip = strips.next()?;
-                strip.fill(zero_point);
-                for (column, values) in (pair * 2..).zip(strip.chunks_exact_mut(COLORS)) {
-                    let column = column.checked_sub(before).filter(|&column| column < width);
-                    if let (Some(row), Some(column)) = (row, column) {
-                        let from = row.get(column * COLORS..)?;
-                        values.iter_mut().zip(from).for_each(|(value, &from)| *value = from);
-                    }
-                }
+                self.gather(row, pair, strip)?;
                 *seen = strip;
             }
             color_columns(seen, stream.get_mut((pair - first) * COLUMNS..)?.get_mut(..COLUMNS)?)?;
@@ -168,5 +189,70 @@ impl<'a> ConvRgb<'a> {
         }
         let stream = stream.get_mut((inside.start - first) * COLUMNS..(inside.end - first) * COLUMNS)?;
         color_columns(seen, stream)
+    }
+
+    /// As [`Self::widen`], of a row by itself: those with which window `first` begins take the place of the first row, and those with which the
+    /// window `half` after it begins that of a second row; of each as many as `half` windows see.
+    fn widen_halves(
+        &self,
+        rows: [Option<&[i8]>; 3],
+        padding: &mut [i8],
+        [first, half]: [usize; 2],
+        stream: &mut [i16],
+    ) -> Option<()> {
+        let before = usize::from(self.shape.window.padding[1]);
+        let second = first.checked_add(half)?;
+        let inside = self.inside();
+        let start = inside.start.saturating_sub(first).min(half + 1);
+        let inside = start..inside.end.saturating_sub(second).min(half + 1).max(start);
+        for (pair, stream) in stream.chunks_exact_mut(COLUMNS).take(half + 1).enumerate() {
+            if inside.contains(&pair) {
+                continue;
+            }
+            let mut strips = padding.chunks_exact_mut(PAIR);
+            for side in [first, second] {
+                for row in rows {
+                    self.gather(row, side.checked_add(pair)?, strips.next()?)?;
+                }
+            }
+            let strip = |row: usize| padding.get(row * PAIR..(row + 4) * PAIR);
+            color_halves([strip(0)?, strip(1)?, strip(2)?], 3 * PAIR, stream)?;
+        }
+        if inside.is_empty() {
+            return Some(());
+        }
+        if rows.iter().any(Option::is_none) {
+            padding.fill(self.shape.zero_point);
+        }
+        let right = half * PAIR;
+        let length = inside.len() * PAIR + right;
+        let start = ((first + inside.start) * 2).checked_sub(before)? * COLORS;
+        let mut seen = [padding.get(..length)?; 3];
+        for (seen, row) in seen.iter_mut().zip(rows) {
+            if let Some(row) = row {
+                *seen = row.get(start..)?.get(..length)?;
+            }
+        }
+        color_halves(seen, right, stream.get_mut(inside.start * COLUMNS..inside.end * COLUMNS)?)
+    }
+
+    /// The pairs of columns of which both are on the map.
+    fn inside(&self) -> Range<usize> {
+        let before = usize::from(self.shape.window.padding[1]);
+        before.div_ceil(2)..(self.shape.input[1] + before) / 2
+    }
+
+    /// Two columns of a row, with its border.
+    fn gather(&self, row: Option<&[i8]>, pair: usize, strip: &mut [i8]) -> Option<()> {
+        let before = usize::from(self.shape.window.padding[1]);
+        strip.fill(self.shape.zero_point);
+        for (column, values) in (pair * 2..).zip(strip.chunks_exact_mut(COLORS)) {
+            let column = column.checked_sub(before).filter(|&column| column < self.shape.input[1]);
+            if let (Some(row), Some(column)) = (row, column) {
+                let from = row.get(column * COLORS..)?;
+                values.iter_mut().zip(from).for_each(|(value, &from)| *value = from);
+            }
+        }
+        Some(())
     }
 }

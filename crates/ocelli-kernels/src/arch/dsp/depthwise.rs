@@ -1,6 +1,8 @@
 //! Depthwise 3x3 convolution of two rows into the stream of a pointwise kernel: `depthwise.s`, and the same in plain Rust.
 #![allow(unsafe_code)]
 
+use core::ops::Range;
+
 use super::pack::{bound, lanes, power, suits};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters};
@@ -37,12 +39,13 @@ pub struct Depthwise3x3 {
     channels: usize,
     height: usize,
     width: usize,
+    /// Columns of the input before those that outputs see.
+    skip: usize,
     /// Columns of the output.
     pub outputs: usize,
     /// Whether the first output sees padding on the left.
     left: bool,
     /// Columns of the output that see no padding on the right.
-    #[cfg_attr(not(ocelli_dsp), expect(dead_code, reason = "the model looks at each tap"))]
     inside: usize,
     /// Columns of the input that outputs see.
     columns: usize,
@@ -80,12 +83,35 @@ impl Depthwise3x3 {
             channels,
             height,
             width,
+            skip: 0,
             outputs,
             left: before == 1,
             inside: outputs - usize::from(right),
             columns,
             zero_point: shape.zero_point,
         })
+    }
+
+    /// The same for some columns of the output, at least one.
+    pub fn part(&self, columns: Range<usize>) -> Option<Self> {
+        let Range { start, end } = columns;
+        let outputs = end.checked_sub(start).filter(|&outputs| outputs > 0 && end <= self.outputs)?;
+        let before = usize::from(self.left);
+        let skip = (start * self.stride).saturating_sub(before);
+        let seen = ((end - 1) * self.stride + 3).checked_sub(before)?;
+        Some(Self {
+            skip,
+            outputs,
+            left: self.left && start == 0,
+            inside: self.inside.min(end).checked_sub(start)?,
+            columns: seen.min(self.columns).checked_sub(skip)?,
+            ..*self
+        })
+    }
+
+    /// Columns of the input that so many columns of the output see, at most.
+    fn seen(&self, outputs: usize) -> usize {
+        (outputs.saturating_sub(1) * self.stride + 3).min(self.columns)
     }
 
     /// Words of parameters.
@@ -102,9 +128,9 @@ impl Depthwise3x3 {
         self.channels.next_multiple_of(2) * 2
     }
 
-    /// Words of the block that four channels of all columns are transposed into.
-    pub fn block(&self) -> usize {
-        if self.stride == 1 { self.columns * 8 } else { (self.outputs + 1) * 20 }
+    /// Words of the block that four channels are transposed into, of the columns that so many columns of the output see.
+    pub fn block(&self, outputs: usize) -> usize {
+        if self.stride == 1 { self.seen(outputs) * 8 } else { outputs.saturating_add(1) * 20 }
     }
 
     /// Writes the parameters.
@@ -146,7 +172,7 @@ impl Depthwise3x3 {
     }
 
     /// Makes rows: the stream takes `outputs` times [`Self::column`] values, the block has
-    /// [`Self::block`] words. Values of a second row that is not made are arbitrary.
+    /// [`Self::block`] words for them. Values of a second row that is not made are arbitrary.
     pub fn rows<R: Rule>(
         &self,
         rule: &R,
@@ -173,7 +199,7 @@ impl Depthwise3x3 {
         let length = self.width * self.channels;
         let fits = stream.len() >= self.outputs * self.column()
             && !(quads && self.outputs % 2 == 1)
-            && block.len() >= self.block()
+            && block.len() >= self.block(self.outputs)
             && packed.len() >= self.words::<R>()
             && [input.width, input.channels] == [self.width, self.channels];
         if !fits {
@@ -186,6 +212,7 @@ impl Depthwise3x3 {
             if row.len() < length {
                 return None;
             }
+            *row = row.get(self.skip * self.channels..)?;
         }
         #[cfg(ocelli_dsp)]
         {
@@ -223,8 +250,8 @@ impl Depthwise3x3 {
                 (_, false) => ocelli_dsp_depthwise_2_q32,
                 (_, true) => ocelli_dsp_depthwise_2_tflite,
             };
-            // SAFETY: the kernel reads `columns` pixels, at most `width`, of `channels` values, at least four, of the rows, which hold
-            // `width` of them, and `words` of the parameters; it writes `block` words of the block, and two rows of all channels of
+            // SAFETY: the kernel reads `columns` pixels, at most `width` without those to skip, of `channels` values, at least four, of the rows,
+            // which hold as many, and `words` of the parameters; it writes `block` words of the block, and two rows of all channels of
             // `outputs` columns, `column` values for each, of the stream. The slices have that much, as checked; `new` checked the shape.
             unsafe { function(&raw const control) };
         }

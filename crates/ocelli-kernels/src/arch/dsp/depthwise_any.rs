@@ -1,6 +1,8 @@
 //! Depthwise convolution of any kernel without dilation, into the stream of the pointwise kernel: for each channel, a window of transposed
 //! columns is a run of words of two lanes, and its product with as many words of weights is one sum.
 
+use core::ops::Range;
+
 use super::depthwise::{Rows, Work};
 use super::intrinsics::{pkhbt_lsl16, pkhtb_asr16, smlad, smmlar, smmulr, ssat8, sxtb16, sxtb16_ror8};
 use super::pack::{bound, lanes, power, suits};
@@ -17,8 +19,9 @@ pub struct DepthwiseAny {
     shape: ConvShape,
     /// Words of a column: pairs of rows of the window.
     pairs: usize,
-    /// Columns of the input with its padding.
+    /// Columns of the input with its padding that outputs see, and those before them.
     columns: usize,
+    skip: usize,
 }
 
 impl DepthwiseAny {
@@ -33,7 +36,25 @@ impl DepthwiseAny {
         let pairs = kernel[0].div_ceil(2);
         let columns = (shape.output[1] - 1).checked_mul(stride[1])?.checked_add(kernel[1])?;
         columns.checked_mul(pairs)?.checked_mul(BLOCK)?;
-        Some(Self { shape: *shape, pairs, columns })
+        Some(Self { shape: *shape, pairs, columns, skip: 0 })
+    }
+
+    /// The same for some columns of the output, at least one.
+    pub fn part(&self, columns: Range<usize>) -> Option<Self> {
+        let outputs = columns.len();
+        if outputs == 0 || columns.end > self.outputs() {
+            return None;
+        }
+        let mut part = Self { columns: self.seen(outputs), ..*self };
+        part.skip = columns.start * usize::from(self.shape.window.stride[1]);
+        part.shape.output[1] = outputs;
+        Some(part)
+    }
+
+    /// Columns of the input with its padding that so many columns of the output see.
+    fn seen(&self, outputs: usize) -> usize {
+        let window = &self.shape.window;
+        outputs.saturating_sub(1) * usize::from(window.stride[1]) + usize::from(window.kernel[1])
     }
 
     /// Columns of the output.
@@ -46,9 +67,9 @@ impl DepthwiseAny {
         self.shape.input[2].next_multiple_of(2).saturating_mul(2)
     }
 
-    /// Words of the block of transposed columns.
-    pub fn block(&self) -> usize {
-        self.columns.saturating_mul(self.pairs).saturating_mul(BLOCK)
+    /// Words of the block of transposed columns, of those that so many columns of the output see.
+    pub fn block(&self, outputs: usize) -> usize {
+        self.seen(outputs).saturating_mul(self.pairs).saturating_mul(BLOCK)
     }
 
     /// Words of a window of one channel.
@@ -106,7 +127,7 @@ impl DepthwiseAny {
         Work { stream, block, .. }: Work<'_>,
     ) -> Option<()> {
         let channels = self.shape.input[2];
-        let block = block.get_mut(..self.block())?;
+        let block = block.get_mut(..self.block(self.outputs()))?;
         let plane = self.columns * self.pairs;
         let parameters = packed.chunks(self.window().checked_add(3)?.checked_mul(BLOCK)?.max(1));
         let tflite = rule.tflite();
@@ -170,13 +191,15 @@ impl DepthwiseAny {
         let top = y.checked_mul(usize::from(window.stride[0]))?;
         let zero_point = self.shape.zero_point;
         let padding = u32::from_le_bytes([zero_point.cast_unsigned(); 4]);
+        // Where the window's rows are odd in number, the last pair has one: the row below may not be in memory.
+        let rows = usize::from(window.kernel[0]);
         let see = |row: usize| match top.checked_add(row)?.checked_sub(above) {
-            Some(y) if y < input.height => Some(Some(input.row(y)?)),
+            Some(y) if y < input.height && row < rows => Some(Some(input.row(y)?)),
             _ => Some(None),
         };
         let load = |row: Option<&[i8]>, column: usize| {
             let Some(row) = row else { return Some(padding) };
-            let column = column.checked_sub(before).filter(|&column| column < input.width);
+            let column = (column + self.skip).checked_sub(before).filter(|&column| column < input.width);
             let Some(column) = column else { return Some(padding) };
             let values = row.get(column.checked_mul(input.channels)?.checked_add(first)?..)?;
             if let Some(&[a, b, c, d]) = values.first_chunk() {

@@ -51,8 +51,13 @@ use crate::requantize::{TfLite, TfLiteChannel};
 #[derive(Clone, Copy, Debug)]
 pub struct Dsp;
 
+/// [`Arch::PARTS`].
+const PARTS: usize = 4;
+
 impl Arch for Dsp {
     const ROWS: usize = 2;
+
+    const PARTS: usize = PARTS;
 
     fn conv_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
         conv::words::<R>(shape)
@@ -67,7 +72,11 @@ impl Arch for Dsp {
     }
 
     fn conv_scratch<R: Rule>(shape: &ConvShape) -> usize {
-        conv::scratch(shape)
+        Self::conv_scratch_in_parts::<R>(shape, 1)
+    }
+
+    fn conv_scratch_in_parts<R: Rule>(shape: &ConvShape, parts: usize) -> usize {
+        conv::scratch(shape, parts)
     }
 
     fn conv<R: Rule>(
@@ -95,7 +104,11 @@ impl Arch for Dsp {
     }
 
     fn depthwise_scratch<R: Rule>(shape: &ConvShape) -> usize {
-        separable::depthwise_scratch(shape)
+        Self::depthwise_scratch_in_parts::<R>(shape, 1)
+    }
+
+    fn depthwise_scratch_in_parts<R: Rule>(shape: &ConvShape, parts: usize) -> usize {
+        separable::depthwise_scratch(shape, parts)
     }
 
     fn depthwise<R: Rule>(
@@ -123,7 +136,11 @@ impl Arch for Dsp {
     }
 
     fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {
-        separable::depthwise_scratch(&shape.depthwise)
+        Self::separable_scratch_in_parts::<R>(shape, 1)
+    }
+
+    fn separable_scratch_in_parts<R: Rule>(shape: &SeparableShape, parts: usize) -> usize {
+        separable::depthwise_scratch(&shape.depthwise, parts)
     }
 
     fn separable<R: Rule>(

@@ -4,6 +4,8 @@
 #[cfg(ocelli_dsp)]
 use super::pack::WHOLE;
 use super::pack::group_words;
+use zerocopy::{FromBytes, IntoBytes};
+
 use crate::requantize::Rule;
 
 /// Output channels of a group, whose weights lie together.
@@ -59,6 +61,26 @@ unsafe extern "C" {
     fn ocelli_dsp_pointwise_tflite_single(control: *const Control);
 }
 
+/// Lets a row by itself be two: what is `shift` values later in the stream becomes the second pixels of pairs, of which only the first were
+/// made, for `length` values; both are multiples of 4.
+pub fn fold(stream: &mut [i16], shift: usize, length: usize) -> Option<()> {
+    let length_in_words = stream.len() / 2;
+    let (words, _) = <[u32]>::mut_from_prefix_with_elems(stream.as_mut_bytes(), length_in_words).ok()?;
+    let (shift, length) = (shift / 2, length / 2);
+    let mut start = 0;
+    while start < length && shift > 0 {
+        let (to, from) = words.get_mut(start..)?.split_at_mut_checked(shift)?;
+        let to = to.get_mut(..shift.min(length - start))?;
+        for (to, from) in to.chunks_exact_mut(2).zip(from.chunks_exact(2)) {
+            if let ([_, to], [from, _]) = (to, from) {
+                *to = *from;
+            }
+        }
+        start = start.checked_add(shift)?;
+    }
+    Some(())
+}
+
 /// A pointwise convolution's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Pointwise<'a, R: Rule> {
@@ -95,6 +117,33 @@ impl<R: Rule> Pointwise<'_, R> {
         placement: Placement,
     ) -> Option<()> {
         self.run::<1>(stream, stream_step, pairs, output, Placement { second: 0, ..placement })
+    }
+
+    /// Makes `width` pixels of a row by itself, of which only the first pixels of pairs are in the stream, each with all the steps that it sees:
+    /// the second half becomes the second pixels. Each begins `column` values after the one before.
+    pub fn row(
+        &self,
+        stream: &mut [i16],
+        column: usize,
+        width: usize,
+        output: &mut [i8],
+        start: usize,
+    ) -> Option<()> {
+        let (half, outputs) = (width / 2, self.outputs);
+        if half > 0 {
+            let shift = half.checked_mul(column)?;
+            let seen = shift.checked_sub(column)?.checked_add(self.steps.checked_mul(4)?)?;
+            fold(stream, shift, seen)?;
+            let placement = Placement { start, second: half.checked_mul(outputs)?, step: outputs };
+            self.pairs(stream, column, half, output, placement)?;
+        }
+        if width.is_multiple_of(2) {
+            return Some(());
+        }
+        let last = width - 1;
+        let placement =
+            Placement { start: start.checked_add(last.checked_mul(outputs)?)?, second: 0, step: 0 };
+        self.singles(stream.get(last.checked_mul(column)?..)?, column, 1, output, placement)
     }
 
     fn run<const PIXELS: usize>(

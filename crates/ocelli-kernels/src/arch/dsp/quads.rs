@@ -78,11 +78,10 @@ pub struct Quads<'a, R: Rule> {
 }
 
 impl<R: Rule> Quads<'_, R> {
-    /// Makes two rows of `width` pixels, or the first of them alone if the output has no room for both. The stream is
-    /// `[width / 2][steps][column of 2][row of 2][2 values]`.
-    pub fn rows(&self, stream: &[i16], width: usize, output: &mut [i8]) -> Option<()> {
+    /// Makes two rows of `width` pixels, the second of which begins `second` values after the first, or where that is 0 the first of them alone.
+    /// The stream is `[width / 2][steps][column of 2][row of 2][2 values]`.
+    pub fn rows(&self, stream: &[i16], width: usize, second: usize, output: &mut [i8]) -> Option<()> {
         let row = width.checked_mul(self.outputs)?;
-        let second = if output.len() > row { row } else { 0 };
         let read = (width / 2).checked_mul(self.steps)?.checked_mul(8)?;
         let fits = suits(width, self.steps, self.outputs)
             && read <= stream.len()

@@ -1,14 +1,24 @@
 //! Depthwise convolution alone, or with a table and a 1x1 convolution behind it, two rows at a time.
 
+use core::ops::Range;
+
+use super::PARTS;
 use super::depthwise::{Depthwise3x3, Rows, Work};
 use super::depthwise_any::DepthwiseAny;
 use super::pack::{self, clamp};
-use super::pointwise::{self, Placement, Pointwise};
+use super::pointwise::{self, Placement, Pointwise, fold};
 use super::quads::{self, Quads};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters, SeparableRules, SeparableShape};
 use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
+
+/// Columns of the output that are in the stream, and those that are transposed, at once.
+#[derive(Clone, Copy)]
+struct Parts {
+    stream: usize,
+    block: usize,
+}
 
 /// How a depthwise convolution is made.
 enum Layer {
@@ -35,15 +45,43 @@ impl Layer {
         }
     }
 
-    fn block(&self) -> usize {
+    fn block(&self, outputs: usize) -> usize {
         match self {
-            Self::Three(layer) => layer.block(),
-            Self::Any(layer) => layer.block(),
+            Self::Three(layer) => layer.block(outputs),
+            Self::Any(layer) => layer.block(outputs),
         }
     }
 
-    fn stream(&self) -> usize {
-        self.outputs().saturating_mul(self.column())
+    /// The same for some columns of the output.
+    fn part(&self, columns: Range<usize>) -> Option<Self> {
+        match self {
+            Self::Three(layer) => layer.part(columns).map(Self::Three),
+            Self::Any(layer) => layer.part(columns).map(Self::Any),
+        }
+    }
+
+    /// Values of the stream of so many columns.
+    fn stream(&self, outputs: usize) -> usize {
+        outputs.saturating_mul(self.column())
+    }
+
+    /// How a row is made in up to `parts` parts.
+    fn parts(&self, parts: usize) -> Parts {
+        let outputs = self.outputs();
+        // Whole quads of one row.
+        let part = |parts: usize| outputs.div_ceil(parts.max(1)).next_multiple_of(4).min(outputs);
+        match parts {
+            0 | 1 => Parts { stream: outputs, block: outputs },
+            2 => Parts { stream: outputs, block: part(2) },
+            3 => Parts { stream: part(2), block: part(2) },
+            _ => Parts { stream: part(2), block: part(4) },
+        }
+    }
+
+    /// Bytes that rows are made in.
+    fn scratch(&self, parts: Parts) -> usize {
+        let block = self.block(parts.block).saturating_mul(4);
+        self.stream(parts.stream).saturating_mul(2).saturating_add(block).saturating_add(SPARE)
     }
 
     /// Steps of the pointwise convolution.
@@ -99,11 +137,9 @@ pub fn pack_depthwise<R: Rule>(
     Layer::new(shape)?.pack(parameters, packed)
 }
 
-/// [`super::Arch::depthwise_scratch`] and [`super::Arch::separable_scratch`].
-pub fn depthwise_scratch(shape: &ConvShape) -> usize {
-    Layer::new(shape).map_or(0, |layer| {
-        layer.stream().saturating_mul(2).saturating_add(layer.block().saturating_mul(4)).saturating_add(SPARE)
-    })
+/// [`super::Arch::depthwise_scratch_in_parts`] and [`super::Arch::separable_scratch_in_parts`].
+pub fn depthwise_scratch(shape: &ConvShape, parts: usize) -> usize {
+    Layer::new(shape).map_or(0, |layer| layer.scratch(layer.parts(parts)))
 }
 
 /// A depthwise convolution and its parameters.
@@ -114,8 +150,16 @@ struct Depthwise<'a, R: Rule> {
     quads: bool,
 }
 
+/// Some columns of a row or two, made in the stream.
+struct Made<'a> {
+    stream: &'a mut [i16],
+    two: bool,
+    columns: Range<usize>,
+}
+
 impl<R: Rule> Depthwise<'_, R> {
-    /// Makes two rows at a time in the stream, or one at the end; `then` takes them from there to as many rows of the output.
+    /// Makes two rows at a time in the stream, or one at the end, in as few parts as there is memory for; `then` takes each part from there
+    /// to the rows of the output.
     fn rows(
         &self,
         input: &Map<'_>,
@@ -123,15 +167,32 @@ impl<R: Rule> Depthwise<'_, R> {
         row_length: usize,
         output: &mut [i8],
         scratch: &mut [i8],
-        mut then: impl FnMut(&mut [i16], bool, &mut [i8]) -> Option<()>,
+        mut then: impl FnMut(Made<'_>, &mut [i8]) -> Option<()>,
     ) -> Option<()> {
-        let (block, rest) = take::<u32>(align(scratch)?, self.layer.block())?;
-        let (stream, _) = take::<i16>(rest, self.layer.stream())?;
+        let layer = self.layer;
+        let memory = scratch.len();
+        let parts =
+            (1..=PARTS).map(|parts| layer.parts(parts)).find(|&parts| layer.scratch(parts) <= memory)?;
+        let (block, rest) = take::<u32>(align(scratch)?, layer.block(parts.block))?;
+        let (stream, _) = take::<i16>(rest, layer.stream(parts.stream))?;
+        if parts.block == 0 {
+            return None;
+        }
         for output in output.chunks_mut(row_length.checked_mul(2).filter(|&length| length > 0)?) {
             let two = output.len() > row_length;
-            let work = Work { stream: &mut *stream, quads: self.quads, block: &mut *block };
-            self.layer.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
-            then(stream, two, output)?;
+            let mut start = 0;
+            while start < layer.outputs() {
+                let columns = start..start.saturating_add(parts.stream).min(layer.outputs());
+                let stream = stream.get_mut(..layer.stream(columns.len()))?;
+                while start < columns.end {
+                    let end = start.saturating_add(parts.block).min(columns.end);
+                    let stream = stream.get_mut(layer.stream(start.checked_sub(columns.start)?)..)?;
+                    let work = Work { stream, quads: self.quads, block: &mut *block };
+                    layer.part(start..end)?.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
+                    start = end;
+                }
+                then(Made { stream, two, columns }, output)?;
+            }
             y = y.checked_add(2)?;
         }
         Some(())
@@ -153,21 +214,37 @@ pub fn depthwise<R: Rule>(
     let row_length = channels.checked_mul(shape.output[1])?;
     let columns = layer.column();
     let depthwise = Depthwise { layer: &layer, rule, packed, quads: false };
-    depthwise.rows(input, y, row_length, output, scratch, |stream, _, output| {
+    depthwise.rows(input, y, row_length, output, scratch, |Made { stream, columns: made, .. }, output| {
+        let start = made.start.checked_mul(channels)?;
         for (pixel, row) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
-            for (values, row) in
-                stream.chunks_exact(columns.max(1)).zip(row.chunks_exact_mut(channels.max(1)))
-            {
-                for (values, row) in values.chunks_exact(4).zip(row.chunks_mut(2)) {
-                    for (value, &from) in row.iter_mut().zip(values.get(pixel * 2..)?) {
-                        *value = from as i8;
-                    }
-                }
+            let row = row.get_mut(start..)?.chunks_exact_mut(channels.max(1));
+            for (values, row) in stream.chunks_exact(columns.max(1)).zip(row) {
+                narrow(values, pixel * 2, row)?;
             }
         }
-        clamp(rule, output);
         Some(())
-    })
+    })?;
+    clamp(rule, output);
+    Some(())
+}
+
+/// Two of each four values, from the first or the third on, as bytes.
+fn narrow(values: &[i16], first: usize, bytes: &mut [i8]) -> Option<()> {
+    let mut values = values.get(first..)?;
+    let mut fours = bytes.chunks_exact_mut(4);
+    for bytes in &mut fours {
+        let &[a, b, _, _, c, d] = values.first_chunk()?;
+        let pair = |a: i16, b: i16| u32::from(a as u8) | u32::from(b as u8) << 8;
+        let word = pair(a, b) | pair(c, d) << 16;
+        bytes.copy_from_slice(&word.to_le_bytes().map(u8::cast_signed));
+        values = values.get(8..).unwrap_or_default();
+    }
+    for (bytes, values) in fours.into_remainder().chunks_mut(2).zip(values.chunks(4)) {
+        for (byte, &value) in bytes.iter_mut().zip(values) {
+            *byte = value as i8;
+        }
+    }
+    Some(())
 }
 
 /// [`super::Arch::separable_words`].
@@ -207,26 +284,66 @@ pub fn separable<R: Rule>(
     let outputs = shape.outputs;
     let width = layer.outputs();
     let row_length = outputs.checked_mul(width)?;
-    let columns = layer.column();
     let quads = layer.quads(outputs);
-    let (rule, weights, steps) = (&rules.pointwise, second, layer.steps());
     let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first, quads };
-    depthwise.rows(input, y, row_length, output, scratch, |stream, two, output| {
-        middle(rules, stream);
-        if quads {
-            Quads { rule, weights, steps, outputs }.rows(stream, width, output)?;
-        } else {
+    let (steps, column) = (layer.steps(), layer.column());
+    let last = Last { rules, weights: second, steps, outputs, quads, column, row_length };
+    depthwise.rows(input, y, row_length, output, scratch, |made, output| last.make(made, output))?;
+    clamp(&rules.pointwise, output);
+    Some(())
+}
+
+/// What comes after the depthwise convolution.
+struct Last<'a, R: Rule> {
+    rules: &'a SeparableRules<'a, R>,
+    weights: &'a [u32],
+    steps: usize,
+    outputs: usize,
+    quads: bool,
+    /// Values of a column of the stream.
+    column: usize,
+    /// Values of a row of the output.
+    row_length: usize,
+}
+
+impl<R: Rule> Last<'_, R> {
+    /// Makes what is in the stream.
+    fn make(&self, Made { stream, two, columns }: Made<'_>, output: &mut [i8]) -> Option<()> {
+        let &Self { rules, weights, steps, outputs, column, row_length, .. } = self;
+        let (start, width) = (columns.start.checked_mul(outputs)?, columns.len());
+        let rule = &rules.pointwise;
+        if !self.quads {
+            middle(rules, stream);
             let pointwise = Pointwise { rule, weights, steps, outputs };
-            let placement = Placement { start: 0, second: row_length, step: outputs };
-            if two {
-                pointwise.pairs(stream, columns, width, output, placement)?;
-            } else {
-                pointwise.singles(stream, columns, width, output, placement)?;
+            if !two {
+                return pointwise.row(stream, column, width, output, start);
             }
+            let placement = Placement { start, second: row_length, step: outputs };
+            return pointwise.pairs(stream, column, width, output, placement);
         }
-        clamp(rule, output);
+        let quads = Quads { rule, weights, steps, outputs };
+        let output = output.get_mut(start..)?;
+        if two {
+            middle(rules, stream);
+            return quads.rows(stream, width, row_length, output);
+        }
+        // A row by itself: its second half becomes the second row of its first half.
+        let half = width / 4 * 2;
+        let values = half.checked_mul(column)?;
+        fold(stream, values, values)?;
+        let (folded, rest) = stream.split_at_mut_checked(values)?;
+        if half > 0 {
+            middle(rules, folded);
+            quads.rows(folded, half, half.checked_mul(outputs)?, output)?;
+        }
+        let left = width.checked_sub(half * 2)?;
+        if left > 0 {
+            let alone = rest.get_mut(values..)?;
+            middle(rules, alone);
+            quads.rows(alone, left, 0, output.get_mut((half * 2).checked_mul(outputs)?..)?)?;
+        }
         Some(())
-    })
+    }
 }
 
 /// The bounds of the depthwise convolution's rule, and the table.

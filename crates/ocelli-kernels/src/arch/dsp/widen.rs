@@ -163,6 +163,7 @@ unsafe extern "C" {
     fn ocelli_dsp_widen_rgb(control: *const Widen);
     fn ocelli_dsp_columns(rows: *const *const i8, words: usize, stream: *mut i16);
     fn ocelli_dsp_color_columns(rows: *const *const i8, stream: *mut i16, end: *const i16);
+    fn ocelli_dsp_color_halves(rows: *const *const i8, stream: *mut i16, end: *const i16, right: usize);
 }
 
 /// Writes columns of 3x3 windows of two output rows, `[column][channels / 4][values 0, 2 | 1, 3][kernel row][2 rows][2 values]`, from as many
@@ -217,6 +218,38 @@ pub fn color_columns(rows: [&[i8]; 5], stream: &mut [i16]) -> Option<()> {
                 _ => (lane, step - 2),
             };
             *value = i16::from(*rows.get(pixel * 2 + row)?.get(pair * 6 + from)?);
+        }
+    }
+    Some(())
+}
+
+/// As [`color_columns`], of one output row: pairs of columns from the start of the three rows that it sees take the place of the first row, and
+/// those from `right` values after it that of a second.
+pub fn color_halves(rows: [&[i8]; 3], right: usize, stream: &mut [i16]) -> Option<()> {
+    let pairs = rows.iter().map(|row| row.len()).min()?.checked_sub(right)? / 6;
+    let stream = stream.get_mut(..pairs.checked_mul(36)?)?;
+    if pairs == 0 {
+        return None;
+    }
+    #[cfg(ocelli_dsp)]
+    {
+        let rows = rows.map(<[i8]>::as_ptr);
+        let stream = stream.as_mut_ptr_range();
+        // SAFETY: the function reads 6 values of each row, and 6 that are `right` values after them, for each 36 that it writes from `start` to
+        // `end`, which are that far apart: the rows hold as many after the first `right`.
+        unsafe { ocelli_dsp_color_halves(rows.as_ptr(), stream.start, stream.end, right) };
+    }
+    #[cfg(not(ocelli_dsp))]
+    for (pair, stream) in stream.chunks_exact_mut(36).enumerate() {
+        for (at, value) in stream.iter_mut().enumerate() {
+            let (step, pixel, lane) = (at / 4, at / 2 % 2, at % 2);
+            let (row, from) = match step {
+                0 | 1 => (lane, step),
+                2 | 3 => (2, step - 2 + lane * 2),
+                8 => (2, 4 + lane),
+                _ => (lane, step - 2),
+            };
+            *value = i16::from(*rows.get(row)?.get(pixel * right + pair * 6 + from)?);
         }
     }
     Some(())

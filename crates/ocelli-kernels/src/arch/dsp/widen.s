@@ -246,3 +246,57 @@ ocelli_dsp_color_columns:
   bne 1b
   pop {r2,r4-r11,pc}
 .size ocelli_dsp_color_columns, . - ocelli_dsp_color_columns
+
+@ void(const int8_t *rows[3], int16_t *stream, const int16_t *end, size_t right): the same for one output row, whose right half, that many bytes after
+@ the left half, takes the place of a second row.
+.section .text.ocelli_dsp_color_halves,"ax",%progbits
+.global ocelli_dsp_color_halves
+.type ocelli_dsp_color_halves,%function
+.thumb_func
+ocelli_dsp_color_halves:
+  push {r2,r4-r11,lr}
+  mov lr,r1
+  ldm r0,{r0-r2}
+1:
+  ldr.w r7,[r0,r3]
+  ldr.w r5,[r0],#4
+  ldr.w r8,[r1,r3]
+  ldr.w r6,[r1],#4
+  pkhbt r11,r5,r6,lsl #16
+  pkhbt r12,r7,r8,lsl #16
+  pkhtb r5,r6,r5,asr #16
+  pkhtb r8,r8,r7,asr #16
+  sxtb16 r6,r11
+  sxtb16 r10,r12
+  sxtb16 r11,r11,ror #8
+  sxtb16 r12,r12,ror #8
+  stmia lr!,{r6,r10,r11,r12}
+  ldr.w r9,[r2,r3]
+  ldr.w r7,[r2],#4
+  sxtb16 r11,r7,ror #8
+  sxtb16 r12,r9,ror #8
+  sxtb16 r7,r7
+  sxtb16 r9,r9
+  stmia lr!,{r7,r9,r11,r12}
+  COLOR_STEPS
+  ldrh.w r7,[r0,r3]
+  ldrh r5,[r0],#2
+  ldrh.w r8,[r1,r3]
+  ldrh r6,[r1],#2
+  pkhbt r5,r5,r6,lsl #16
+  pkhbt r8,r7,r8,lsl #16
+  COLOR_STEPS
+  ldrh.w r9,[r2,r3]
+  ldrh r7,[r2],#2
+  sxtb r5,r7
+  sxtb.w r6,r7,ror #8
+  pkhbt r5,r5,r6,lsl #16
+  sxtb.w r6,r9
+  sxtb.w r9,r9,ror #8
+  pkhbt r6,r6,r9,lsl #16
+  stmia lr!,{r5,r6}
+  ldr r5,[sp]
+  cmp lr,r5
+  bne 1b
+  pop {r2,r4-r11,pc}
+.size ocelli_dsp_color_halves, . - ocelli_dsp_color_halves
