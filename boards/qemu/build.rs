@@ -19,6 +19,7 @@ fn main() {
     }
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rustc-env=OCELLI_TICK_PICOSECONDS={}", machine.tick_picoseconds);
+    println!("cargo:rustc-env=OCELLI_UART={}", machine.uart);
     println!("cargo:rerun-if-changed=build.rs");
 }
 

@@ -4,13 +4,7 @@ use core::fmt;
 
 use ocelli::{Engine, EngineError, Model, ModelError, Output, RunError, operator};
 
-use crate::{PaintedStack, Report};
-
-/// Counts instructions.
-pub trait Counter {
-    /// Instructions since some fixed moment.
-    fn instructions(&self) -> u64;
-}
+use crate::{Counter, PaintedStack, Report};
 
 /// Where inputs come from and outputs go to.
 pub trait Files {
@@ -101,9 +95,9 @@ pub unsafe fn run_batch<F: Files>(
         };
         let mut instructions = 0;
         loop {
-            let start = counter.instructions();
+            let start = counter.count();
             push(&mut engine).map_err(BatchError::Run)?;
-            instructions += counter.instructions() - start;
+            instructions += counter.count() - start;
             if engine.input_row().is_none() {
                 break;
             }
@@ -111,9 +105,9 @@ pub unsafe fn run_batch<F: Files>(
                 return Err(BatchError::Cut);
             }
         }
-        let start = counter.instructions();
+        let start = counter.count();
         let output = finish(&mut engine).map_err(BatchError::Run)?;
-        instructions += counter.instructions() - start;
+        instructions += counter.count() - start;
         let report = report.get_or_insert(Report {
             inferences: 0,
             instructions,

@@ -1,14 +1,23 @@
 //! What the firmware images share, whatever the board: running a model over inputs, counting instructions, and measuring the stack.
 //!
-//! A board gives a [`Counter`], a [`Files`] for inputs and outputs, and the bounds of its stack; everything else is here.
+//! A board gives a [`Counter`], a port that reads and writes bytes or another [`FrameSource`]; the images for QEMU also [`Files`] for inputs
+//! and outputs, and the bounds of the stack. Everything else is here.
 #![no_std]
 
 mod batch;
+mod counter;
+mod frame;
 mod profile;
 mod report;
+mod serial;
+mod serve;
 mod stack;
 
-pub use batch::{BatchError, Counter, Files, Memory, run_batch};
+pub use batch::{BatchError, Files, Memory, run_batch};
+pub use counter::{Counter, Unit};
+pub use frame::{FrameError, FrameSource, Row, run_frame};
 pub use profile::profile;
 pub use report::Report;
+pub use serial::{SerialRows, row_buffer};
+pub use serve::{NoLed, serve};
 pub use stack::PaintedStack;

@@ -25,7 +25,7 @@ pub fn profile<F: Files>(
     let (readings, start) = (Cell::new(0u32), Cell::new(0));
     let read = || {
         readings.set(readings.get().wrapping_add(1));
-        counter.instructions()
+        counter.count()
     };
     let mut observe = |step: usize, _: &Step<'_>, _: Range<usize>, _: &[i8]| {
         let reading = readings.get();

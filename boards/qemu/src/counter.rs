@@ -13,7 +13,7 @@ mod systick {
     use cortex_m::peripheral::syst::SystClkSource;
     use cortex_m::peripheral::{SCB, SYST};
     use cortex_m_rt::exception;
-    use ocelli_app::Counter;
+    use ocelli_app::{Counter, Unit};
 
     /// Length of a tick, from the table of machines.
     const TICK_PICOSECONDS: u64 = match u64::from_str_radix(env!("OCELLI_TICK_PICOSECONDS"), 10) {
@@ -45,7 +45,9 @@ mod systick {
     }
 
     impl Counter for InstructionCounter {
-        fn instructions(&self) -> u64 {
+        const UNIT: Unit = Unit::Instructions;
+
+        fn count(&self) -> u64 {
             // SAFETY: a hint without a meaning, which cores take for a NOP. It tells `tools/qemu-cycles` that here is something to count from.
             unsafe { core::arch::asm!(".inst.n 0xbfe0") };
             loop {
@@ -69,7 +71,7 @@ mod systick {
 
 #[cfg(target_arch = "riscv32")]
 mod instret {
-    use ocelli_app::Counter;
+    use ocelli_app::{Counter, Unit};
 
     /// Counts with the core's own counter of retired instructions.
     #[derive(Debug)]
@@ -83,7 +85,9 @@ mod instret {
     }
 
     impl Counter for InstructionCounter {
-        fn instructions(&self) -> u64 {
+        const UNIT: Unit = Unit::Instructions;
+
+        fn count(&self) -> u64 {
             riscv::register::minstret::read64()
         }
     }

@@ -1,4 +1,4 @@
-//! What the QEMU images share: start-up, faults and panics, the instruction counter, memory and files.
+//! What the QEMU images share: start-up, faults and panics, the instruction counter, memory, files and the serial port.
 //!
 //! An image finds its files by name in the folder that QEMU runs in.
 #![no_std]
@@ -7,6 +7,7 @@ pub mod console;
 pub mod counter;
 pub mod files;
 pub mod memory;
+pub mod uart;
 
 #[cfg_attr(target_arch = "arm", path = "faults_arm.rs")]
 #[cfg_attr(target_arch = "riscv32", path = "faults_riscv.rs")]

@@ -4,6 +4,7 @@ use core::fmt;
 
 /// Why [`Model::open`](crate::Model::open) refused some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModelError {
     /// The bytes do not start at a multiple of [`ALIGNMENT`](crate::ALIGNMENT).

@@ -82,6 +82,7 @@ impl Header {
 
 /// How the input arrives, which decides what of it must be in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
 pub enum Feed {
     /// All of it is in the arena before the first step.
@@ -112,6 +113,7 @@ impl Feed {
 
 /// The instruction set whose kernels run a model: packed convolutions have parameters in its layout. Maps are the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Target {
     /// Plain layouts and kernels without assembly, for any core.
@@ -159,6 +161,7 @@ impl Target {
 
 /// The rule by which accumulators become int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Numerics {
     /// One rounding, for models quantized by Ocelli.

@@ -123,6 +123,11 @@ impl<'m> Model<'m> {
         self.header.file_bytes as usize
     }
 
+    /// The file's checksum, which tells models apart.
+    pub fn checksum(&self) -> u32 {
+        self.header.checksum
+    }
+
     /// Bytes that the arena must have.
     pub fn arena_bytes(&self) -> usize {
         self.header.arena_bytes as usize

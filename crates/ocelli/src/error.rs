@@ -8,6 +8,7 @@ use crate::Problem;
 
 /// Why [`Engine::new`](crate::Engine::new) refused a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EngineError {
     /// The arena is too small.
@@ -64,6 +65,7 @@ impl core::error::Error for EngineError {}
 
 /// Why an inference did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RunError {
     /// The input has not the model's length.

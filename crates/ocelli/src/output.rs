@@ -76,3 +76,21 @@ impl Deref for Output<'_> {
         self.values
     }
 }
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Class<'_> {
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        match self.label() {
+            Some(label) => defmt::write!(formatter, "{=str} {=f32}", label, self.score()),
+            None => defmt::write!(formatter, "class {=usize} {=f32}", self.index, self.score()),
+        }
+    }
+}
+
+/// Its three best classes.
+#[cfg(feature = "defmt")]
+impl defmt::Format for Output<'_> {
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        defmt::write!(formatter, "{}", self.top_k::<3>().as_slice());
+    }
+}

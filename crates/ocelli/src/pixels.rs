@@ -4,6 +4,7 @@ use crate::{Engine, Preprocessing, RunError};
 
 /// How a camera's bytes are pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PixelFormat {
     /// Red, green, blue: a byte each.
     Rgb888,

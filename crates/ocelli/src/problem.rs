@@ -6,6 +6,7 @@ macro_rules! problems {
     ($($name:ident: $text:literal,)*) => {
         /// What does not fit together in a step. Displayed as a sentence about the step, without its end.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[non_exhaustive]
         pub enum Problem {$(
             #[doc = $text]

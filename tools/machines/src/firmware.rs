@@ -18,6 +18,8 @@ pub enum Image<'a> {
     Embedded(&'a Path),
     /// The kernels of the machine's architecture against the portable ones, and how many instructions they take.
     Kernels,
+    /// Any model, fed with rows over the serial port.
+    Serial,
 }
 
 impl Image<'_> {
@@ -27,6 +29,7 @@ impl Image<'_> {
             Self::Any => "any",
             Self::Embedded(_) => "embedded",
             Self::Kernels => "kernels",
+            Self::Serial => "serial",
         }
     }
 }
@@ -69,7 +72,7 @@ pub fn build(machine: &Machine, image: Image<'_>) -> Result<PathBuf, Error> {
         .arg("--target-dir")
         .arg(boards.join("target"));
     let name = match image {
-        Image::Any | Image::Kernels => format!("{}-{}", image.name(), machine.name),
+        Image::Any | Image::Kernels | Image::Serial => format!("{}-{}", image.name(), machine.name),
         Image::Embedded(model) => {
             let kept = keep(model, &images)?;
             cargo.env("OCELLI_MODEL", &kept);

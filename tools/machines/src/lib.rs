@@ -2,7 +2,7 @@
 //!
 //! [`MACHINES`] is the one table of them: the firmware's build script takes memory maps from it, and the host tools take the target, the
 //! QEMU command and the clock. With the feature `host` (the default), [`toolchain`] finds a compiler for them, [`firmware`] builds images,
-//! [`elf`] looks into them, [`qemu`] runs them and parses their reports, and [`process`] waits for it all.
+//! [`elf`] looks into them, [`qemu`] runs them and parses their reports, [`serial`] sends them pictures, and [`process`] waits for it all.
 #![forbid(unsafe_code)]
 
 mod table;
@@ -22,6 +22,8 @@ pub mod kernels;
 pub mod process;
 #[cfg(feature = "host")]
 pub mod qemu;
+#[cfg(feature = "host")]
+pub mod serial;
 #[cfg(feature = "host")]
 pub mod toolchain;
 #[cfg(feature = "host")]

@@ -4,14 +4,15 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::firmware::{self, Image};
-use crate::process::status_within;
+use crate::process::{status_within, wait};
 use crate::{Error, Machine, cycles};
 
 /// What the firmware measured.
@@ -171,30 +172,135 @@ fn run_image_with(
     folder: &Path,
     limit: Duration,
 ) -> Result<String, Error> {
-    let output_path = folder.join("console");
+    let mut qemu = command(machine, image, folder, "none")?;
+    if let Some(plugin) = plugin {
+        qemu.arg("-plugin").arg(format!("{},out={}", plugin.display(), cycles::OUTPUT));
+    }
+    let status = status_within(&mut qemu, limit).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => Error::Timeout { machine: machine.name, limit },
+        _ => not_started(machine, &error),
+    })?;
+    let printed = printed(folder)?;
+    if status.success() { Ok(printed) } else { Err(ended(machine, &printed, status)) }
+}
+
+/// What QEMU and the image print goes there.
+const CONSOLE: &str = "console";
+
+/// QEMU with an image, whose serial port is connected to `serial`.
+fn command(machine: &Machine, image: &Path, folder: &Path, serial: &str) -> Result<Command, Error> {
+    let output_path = folder.join(CONSOLE);
     let output = fs::File::create(&output_path).map_err(Error::file(&output_path))?;
     let errors = output.try_clone().map_err(Error::file(&output_path))?;
     let mut qemu = Command::new(machine.qemu);
     qemu.args(["-M", machine.board]).args(machine.arguments);
-    qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"]);
+    qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", serial]);
     qemu.args(["-semihosting-config", "enable=on,target=native"]).arg("-kernel").arg(image);
-    if let Some(plugin) = plugin {
-        qemu.arg("-plugin").arg(format!("{},out={}", plugin.display(), cycles::OUTPUT));
-    }
     qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
-    let status = status_within(&mut qemu, limit).map_err(|error| match error.kind() {
+    Ok(qemu)
+}
+
+fn printed(folder: &Path) -> Result<String, Error> {
+    let path = folder.join(CONSOLE);
+    let printed = fs::read(&path).map_err(Error::file(&path))?;
+    Ok(String::from_utf8_lossy(&printed).into_owned())
+}
+
+fn not_started(machine: &Machine, error: &std::io::Error) -> Error {
+    match error.kind() {
         ErrorKind::NotFound => Error::NoQemu(machine.qemu),
-        ErrorKind::TimedOut => Error::Timeout { machine: machine.name, limit },
         _ => Error::Firmware { machine: machine.name, message: error.to_string() },
-    })?;
-    let printed = fs::read(&output_path).map_err(Error::file(&output_path))?;
-    let printed = String::from_utf8_lossy(&printed).into_owned();
-    if status.success() {
-        return Ok(printed);
     }
+}
+
+/// Why QEMU ended, by what it printed.
+fn ended(machine: &Machine, printed: &str, status: ExitStatus) -> Error {
     let message = match printed.trim() {
         "" => format!("QEMU ended with {status}"),
         text => text.trim_start_matches("error: ").to_owned(),
     };
-    Err(Error::Firmware { machine: machine.name, message })
+    Error::Firmware { machine: machine.name, message }
 }
+
+/// A machine that takes rows over its serial port. It ends with this.
+#[derive(Debug)]
+pub struct Served {
+    machine: &'static Machine,
+    qemu: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Served {
+    /// Starts the image that takes rows for a packed model, building it first if need be, and gives the other end of its serial port.
+    ///
+    /// # Errors
+    /// If the image cannot be built, or QEMU does not start.
+    pub fn start(machine: &'static Machine, model: &[u8]) -> Result<(Self, TcpStream), Error> {
+        Self::start_image(
+            machine,
+            &firmware::build(machine, Image::Serial)?,
+            folder_with(&[("model", model)])?,
+        )
+    }
+
+    /// Starts an image with its model in it, and gives the other end of its serial port.
+    ///
+    /// # Errors
+    /// If QEMU does not start.
+    pub fn start_with(machine: &'static Machine, image: &Path) -> Result<(Self, TcpStream), Error> {
+        Self::start_image(machine, image, folder_with(&[])?)
+    }
+
+    fn start_image(
+        machine: &'static Machine,
+        image: &Path,
+        folder: tempfile::TempDir,
+    ) -> Result<(Self, TcpStream), Error> {
+        let failed = |error: std::io::Error| not_started(machine, &error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let mut qemu = command(machine, image, folder.path(), &format!("tcp:{address}"))?;
+        let qemu = qemu.spawn().map_err(failed)?;
+        let mut served = Self { machine, qemu, folder };
+        let start = Instant::now();
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let ready = stream.set_nonblocking(false).and_then(|()| stream.set_nodelay(true));
+                    ready.and_then(|()| stream.set_read_timeout(Some(READ_TIMEOUT))).map_err(failed)?;
+                    return Ok((served, stream));
+                }
+                Err(error) if start.elapsed() > START_LIMIT => return Err(failed(error)),
+                Err(_) => {}
+            }
+            if wait(&mut served.qemu, Duration::from_millis(10)).is_ok_and(|status| status.is_some())
+                && let Some(error) = served.ended()
+            {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Why QEMU ended, for example because the firmware refused the model; `None` where it still runs a moment later.
+    pub fn ended(&mut self) -> Option<Error> {
+        let status = wait(&mut self.qemu, Duration::from_secs(1)).ok().flatten()?;
+        Some(
+            printed(self.folder.path()).map_or_else(|error| error, |text| ended(self.machine, &text, status)),
+        )
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// How long QEMU takes to connect its serial port, at most.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// After this a port says that nothing came.
+pub const READ_TIMEOUT: Duration = Duration::from_millis(50);

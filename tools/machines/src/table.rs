@@ -32,6 +32,8 @@ pub struct Machine {
     pub ram: Region,
     /// Where the image that runs any model puts the model it reads.
     pub model: Region,
+    /// Registers of the first serial port: Arm's CMSDK UART, or a 16550 on RISC-V; 0 where images do without.
+    pub uart: u32,
     /// Length of a tick of the counter that times inferences, in picoseconds of virtual time; QEMU makes an instruction a nanosecond.
     /// Zero where the core counts instructions itself.
     pub tick_picoseconds: u32,
@@ -64,6 +66,7 @@ const fn mps2(
         code: region(0, 4 * MIB),
         ram: region(0x2000_0000, 4 * MIB),
         model: region(psram, 16 * MIB),
+        uart: 0x4000_4000,
         tick_picoseconds: 40_000,
     }
 }
@@ -86,6 +89,7 @@ pub const MACHINES: &[Machine] = &[
         code: region(0x1000_0000, 4 * MIB),
         ram: region(0x3800_0000, 4 * MIB),
         model: region(0x8000_0000, 16 * MIB),
+        uart: 0x5020_0000,
         tick_picoseconds: 50_000,
     },
     Machine {
@@ -99,6 +103,7 @@ pub const MACHINES: &[Machine] = &[
         code: region(0, 512 * KIB),
         ram: region(0x7000_0000, 64 * MIB),
         model: region(0x7400_0000, 192 * MIB),
+        uart: 0x5930_3000,
         tick_picoseconds: 31_250,
     },
     Machine {
@@ -112,6 +117,7 @@ pub const MACHINES: &[Machine] = &[
         code: region(0x8000_0000, 16 * MIB),
         ram: region(0x8100_0000, 48 * MIB),
         model: region(0x8400_0000, 64 * MIB),
+        uart: 0x1000_0000,
         tick_picoseconds: 0,
     },
 ];
@@ -129,6 +135,7 @@ pub const SMALL_MACHINES: &[Machine] = &[Machine {
     code: region(0, 256 * KIB),
     ram: region(0x2000_0000, 16 * KIB),
     model: region(0x3000_0000, 0),
+    uart: 0,
     tick_picoseconds: 62_500,
 }];
 

@@ -9,14 +9,18 @@ mod input;
 mod inspect;
 mod memory;
 mod network;
+mod new;
 mod plan;
+mod port;
 mod print;
 mod profile;
 mod progress;
 mod quantize;
 mod report;
 mod run;
+mod send;
 mod table;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -39,6 +43,9 @@ enum Command {
     Plan(plan::Arguments),
     Run(run::Arguments),
     Profile(profile::Arguments),
+    Send(send::Arguments),
+    Validate(validate::Arguments),
+    New(new::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +57,9 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,8 @@ fn clippy(machine: &Machine) -> Result<()> {
         "any",
         "--bin",
         "kernels",
+        "--bin",
+        "serial",
         "--features",
         machine.name,
     ]);

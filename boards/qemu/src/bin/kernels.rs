@@ -84,7 +84,7 @@ fn bench(workspace: &mut Workspace) -> Result<(), Failure> {
             let rule = if tflite { "tflite" } else { "q32" };
             println!("{}\t{rule}\t{}\t{instructions}\t{operations}", benchmark.name, form.name());
         };
-        let measured = benchmark.measure::<Native>(workspace, &|| counter.instructions(), print);
+        let measured = benchmark.measure::<Native>(workspace, &|| counter.count(), print);
         measured.ok_or(Failure::Benchmark(benchmark.name))?;
     }
     Ok(())

@@ -1,0 +1,141 @@
+//! Boards as users meet them: a new project builds at once, and machines give the host's bytes over their serial ports.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use ocelli_machines::qemu::Served;
+use ocelli_machines::serial::{Board, Frame};
+use ocelli_machines::toolchain::Toolchain;
+use ocelli_machines::{Machine, firmware, machine};
+use ocelli_serial::Kind;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn ocelli(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ocelli"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("it starts")
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = ocelli(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let output = ocelli(arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    message
+}
+
+/// Quantizes the digits network for a target.
+fn quantized(folder: &Path, target: &str) -> String {
+    let file = folder.join(format!("{target}.ocelli")).display().to_string();
+    let network = ["quantize", "models/digits/mobilenet_v2_digits.onnx", "--target", target, "-o", &file];
+    let data =
+        ["--calibrate", "models/digits/pictures/calibration", "--preprocess", "symmetric", "--samples", "20"];
+    printed(&[&network[..], &data, &["--labels", "models/digits/labels.txt"]].concat());
+    file
+}
+
+const PICTURES: &str = "models/digits/pictures/held-out/7";
+
+#[test]
+fn machines_give_the_hosts_bytes_over_their_serial_ports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = quantized(folder.path(), "cortex-m4");
+    let text = printed(&["validate", &model, PICTURES, "--on", "qemu:m4"]);
+    assert!(text.contains("inputs gave the host's bytes on qemu:m4"), "{text}");
+    let text = printed(&["send", PICTURES, "--port", "qemu:m4", "--model", &model, "--json", "--top", "1"]);
+    let on_host = printed(&["run", &model, PICTURES, "--json", "--top", "1"]);
+    let outputs = |text: &str| -> Vec<serde_json::Value> {
+        let lines =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("it is JSON"));
+        lines.filter_map(|line| line.get("output").cloned()).collect()
+    };
+    assert!(outputs(&text).len() > 20);
+    assert_eq!(outputs(&text), outputs(&on_host));
+
+    let missing = refused(&["send", PICTURES, "--port", "qemu:m4"]);
+    assert!(missing.contains("--model"), "{missing}");
+    let missing = refused(&["send", PICTURES, "--port", "no/such/port"]);
+    assert!(missing.contains("cannot open the serial port no/such/port"), "{missing}");
+    let missing = refused(&["send", PICTURES, "--port", "qemu:none"]);
+    assert!(missing.contains("qemu:m4"), "{missing}");
+}
+
+/// Makes a project, builds it, runs its image on a machine, and compares outputs with the host's.
+fn check_project(board: &str, target: &str, machine: &'static Machine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = quantized(folder.path(), target);
+    let project = folder.path().join("my-app");
+    let name = project.display().to_string();
+    printed(&["new", &name, "--board", board, "--model", &model]);
+
+    let mut cargo = Toolchain::find().unwrap_or_else(|error| panic!("{error}")).cargo();
+    // What other images of this repository compiled need not be compiled again.
+    let built = firmware::boards().unwrap_or_else(|error| panic!("{error}")).join("target");
+    cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(&built).current_dir(&project);
+    assert!(cargo.status().expect("cargo starts").success(), "{board}");
+    let image = built.join(machine.target).join("release/my-app");
+
+    let length = 32 * 32;
+    let bytes: Vec<u8> = (0..3 * length).map(|index: usize| (index * index / 7) as u8).collect();
+    let inputs = folder.path().join("inputs.bin");
+    fs::write(&inputs, &bytes).expect("it can be written");
+    let outputs = folder.path().join("outputs");
+    let [inputs, outputs] = [inputs, outputs].map(|path| path.display().to_string());
+    printed(&["run", &model, &inputs, "--output", &outputs]);
+
+    let (_served, port) = Served::start_with(machine, &image).unwrap_or_else(|error| panic!("{error}"));
+    let mut board = Board::new(port, Duration::from_secs(60));
+    let info = board.info().unwrap_or_else(|error| panic!("{error}"));
+    let mut found = Vec::new();
+    for bytes in bytes.chunks_exact(length) {
+        let answer = board.run(&info, Frame { kind: Kind::Values, bytes });
+        found.extend(answer.unwrap_or_else(|error| panic!("{error}")).output);
+    }
+    let expected: Vec<i8> =
+        fs::read(outputs).expect("it was written").iter().map(|value| value.cast_signed()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_new_project_for_a_machine_classifies() {
+    check_project("qemu:m4", "cortex-m4", machine("m4").expect("the table has it"));
+}
+
+#[test]
+fn a_new_project_for_risc_v_classifies() {
+    check_project("qemu:rv32", "rv32", machine("rv32").expect("the table has it"));
+}
+
+#[test]
+fn projects_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = quantized(folder.path(), "cortex-m4");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let new = |name: &str, board: &str, model: &str| {
+        refused(&["new", &path(name), "--board", board, "--model", model])
+    };
+    assert!(new("9lives", "qemu:m4", &model).contains("a letter first"));
+    assert!(new("app", "arduino", &model).contains("qemu:m4"));
+    assert!(new("app", "qemu:m0", &model).contains("--target armv6m"));
+    assert!(new("app", "qemu:m4", &path("none.ocelli")).contains("cannot read"));
+    assert!(new("app", "qemu:m4", "README.md").contains("not a packed Ocelli model"));
+    fs::create_dir(path("there")).expect("it can be made");
+    assert!(new("there", "qemu:m4", &model).contains("is there already"));
+    assert!(!Path::new(&path("app")).exists());
+    let elsewhere =
+        ["new", &path("app"), "--board", "qemu:m4", "--model", &model, "--ocelli", &path("there")];
+    assert!(refused(&elsewhere).contains("not Ocelli's repository"));
+}
