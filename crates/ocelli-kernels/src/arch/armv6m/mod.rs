@@ -11,6 +11,7 @@ use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::norm::Norm;
+use crate::pool::AveragePool;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of Cortex-M0, M0+ and M1.
@@ -59,6 +60,7 @@ impl Core for Armv6m {
     const STEPS: usize = 12;
     const JUMP: usize = 1;
     const LENGTHS: &'static [u8; 256] = &LENGTHS;
+    const FIRST: Option<u8> = Some((STEP * 12 - 1 + AFTER_STEPS) as u8);
     const TRAILERS: [usize; 2] = [3, 5];
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::norm::Norm;
+use crate::pool::AveragePool;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of Cortex-M3.
@@ -54,6 +55,7 @@ impl Core for Armv7m {
     const STEPS: usize = 8;
     const JUMP: usize = 2;
     const LENGTHS: &'static [u8; 256] = &LENGTHS;
+    const FIRST: Option<u8> = None;
     const TRAILERS: [usize; 2] = [1, 3];
 
     #[inline]

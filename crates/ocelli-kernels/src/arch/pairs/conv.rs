@@ -46,6 +46,16 @@ pub(in crate::arch) fn conv_scratch<C: Core>(shape: &ConvShape) -> usize {
     padded::<C>(depth) * 8 + patches + SPARE
 }
 
+/// The pixels that as many rows of a 1x1 convolution as `length` values are see, if they lie one after the other.
+fn single_pixels<'a>(shape: &ConvShape, input: &Map<'a>, y: usize, length: usize) -> Option<&'a [i8]> {
+    let fits = shape.sees_single_pixels()
+        && shape.window.stride == [1, 1]
+        && shape.output[1] == input.width
+        && shape.input == [input.height, input.width, input.channels];
+    let row = shape.output[1].checked_mul(shape.output[2])?;
+    input.rows(y, length.checked_div(row)?).filter(|_| fits)
+}
+
 /// [`crate::arch::Arch::conv`].
 pub(in crate::arch) fn conv<C: Core, R: Rule>(
     shape: &ConvShape,
@@ -65,6 +75,27 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
     let depth = depth(shape)?;
     let stream = Stream::<C>::new(packed, depth, channels.get(), R::TFLITE)?;
     let (x, rest) = take::<u32>(align(scratch)?, padded::<C>(depth).checked_mul(2)?)?;
+    if let Some(pixels) = single_pixels(shape, input, y, output.len()) {
+        let four = NonZero::new(4)?;
+        // Zipped chunks would divide by what may be 0, as far as the linker sees.
+        let mut groups = pixels.chunks(NonZero::new(depth)?.checked_mul(four)?.get());
+        for group in output.chunks_mut(channels.checked_mul(four)?.get()) {
+            let pixels = groups.next()?;
+            let mut sources = [pixels.get(..depth)?; 4];
+            let mut at = [0; 4];
+            let (mut from, mut to) = (depth, channels.get());
+            for (source, at) in sources.iter_mut().zip(&mut at).skip(1) {
+                // Pixels that a last group lacks are its first one again.
+                let Some(pixel) = pixels.get(from..from + depth) else { break };
+                (*source, *at) = (pixel, to);
+                (from, to) = (from + depth, to + channels.get());
+            }
+            C::widen(sources, x)?;
+            C::pointwise(&stream, x, group, at)?;
+        }
+        requantize::clamp(rule, output);
+        return Some(());
+    }
     let windows = Windows::new(shape, input)?;
     let kernel_rows = usize::from(shape.window.kernel[0]);
     let patch = if shape.sees_single_pixels() { 0 } else { depth };

@@ -45,6 +45,8 @@ pub(super) trait Core: Sized {
 
     /// Weights of the block that a jump after a block enters, by the jump's first byte; 0 where it is no such jump.
     const LENGTHS: &'static [u8; 256];
+    /// What the jump at a channel's start is ahead of a jump after a block to as many steps, where jumps are bytes.
+    const FIRST: Option<u8>;
 
     /// The bytes that jump, at a channel's start or after a block.
     fn encode(jump: Jump, first: bool, tflite: bool) -> i16;

@@ -176,60 +176,54 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Reader<'_> {
-    /// Skips blocks that follow the first one of a channel, and gives their weights.
-    #[inline]
-    fn blocks<C: Core>(&mut self) -> Option<usize> {
-        let bytes = self.bytes;
-        // A slice has at most `isize::MAX` bytes, and lengths are small: none of these sums wraps.
-        let (mut at, mut weights) = (0usize, 0usize);
-        while let Some(&jump) = bytes.get(at) {
-            let length = usize::from(C::LENGTHS[usize::from(jump)]);
-            // The other byte of a jump to steps is its sign.
-            if length == 0 || C::JUMP == 2 && bytes.get(at.wrapping_add(1)) != Some(&0xff) {
-                break;
-            }
-            weights = weights.wrapping_add(length);
-            at = at.wrapping_add(length).wrapping_add(C::JUMP);
-        }
-        self.bytes = bytes.get(at..)?;
-        Some(weights)
-    }
-}
-
 impl<'a, C: Core> Stream<'a, C> {
     /// Checks that `packed` starts with a stream of `channels` channels of `depth` weights, so that kernels may follow it blindly.
     pub fn new(packed: &'a [u32], depth: usize, channels: usize, tflite: bool) -> Option<Self> {
         let words = packed.get(1..usize::try_from(*packed.first()?).ok()?)?;
-        let mut reader = Reader { bytes: words.as_bytes() };
+        let bytes = words.as_bytes();
         let depth = padded::<C>(depth);
         let trailer = C::TRAILERS[usize::from(tflite)] * 4;
-        for _ in 0..channels {
-            reader.take(8)?;
-            let mut jump = reader.jump::<C>(true, tflite)?;
-            // Not more than there are bytes, so this does not wrap.
-            let mut weights = 0usize;
-            let padding = loop {
-                match jump {
-                    Jump::Steps(steps) => {
-                        weights = weights.wrapping_add(steps * C::STEP);
-                        reader.take(steps * C::STEP)?;
-                    }
-                    Jump::Leave(padding) => break padding,
-                    Jump::Exit => return None,
-                }
-                weights = weights.wrapping_add(reader.blocks::<C>()?);
-                jump = reader.jump::<C>(false, tflite)?;
+        // A slice has at most `isize::MAX` bytes, and what is added to `at` between two reads is small: none of the sums wraps.
+        let jump = |at: usize, first: bool| {
+            let code = match *bytes.get(at..)?.get(..C::JUMP)? {
+                [low] => i16::from(low.cast_signed()),
+                [low, high] => i16::from_le_bytes([low, high]),
+                _ => return None,
             };
-            reader.take(padding)?;
-            // Words of the stream are read as such.
-            if weights != depth || !reader.bytes.len().is_multiple_of(4) {
+            C::decode(code, first, tflite)
+        };
+        let mut at = 0;
+        for _ in 0..channels {
+            at += 8;
+            let mut weights = match C::FIRST {
+                Some(ahead) => usize::from(C::LENGTHS[usize::from(bytes.get(at)?.wrapping_sub(ahead))]),
+                None => match jump(at, true)? {
+                    Jump::Steps(steps) => steps * C::STEP,
+                    _ => 0,
+                },
+            };
+            if weights == 0 {
                 return None;
             }
-            reader.take(trailer)?;
+            at += weights + C::JUMP;
+            loop {
+                let length = usize::from(C::LENGTHS[usize::from(*bytes.get(at)?)]);
+                // The other byte of a jump to steps is its sign.
+                if length == 0 || C::JUMP == 2 && bytes.get(at + 1) != Some(&0xff) {
+                    break;
+                }
+                weights += length;
+                at += length + C::JUMP;
+            }
+            let Jump::Leave(padding) = jump(at, false)? else { return None };
+            at += C::JUMP + padding;
+            // Words of the stream are read as such.
+            if weights != depth || !at.is_multiple_of(4) {
+                return None;
+            }
+            at += trailer;
         }
-        reader.take(8)?;
-        let ends = reader.jump::<C>(true, tflite)? == Jump::Exit;
+        let ends = jump(at + 8, true)? == Jump::Exit;
         ends.then_some(Self { words, depth, channels, tflite, core: PhantomData })
     }
 

@@ -11,6 +11,7 @@ use crate::Map;
 use crate::attention::Attention;
 use crate::elementwise::AddTfLite;
 use crate::norm::Norm;
+use crate::pool::AveragePool;
 use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// The kernels of RV32 with multiplications.
@@ -47,6 +48,7 @@ impl Core for Rv32 {
     const STEPS: usize = STEPS as usize;
     const JUMP: usize = 1;
     const LENGTHS: &'static [u8; 256] = &LENGTHS;
+    const FIRST: Option<u8> = Some(0);
     const TRAILERS: [usize; 2] = [1, 3];
 
     #[inline]

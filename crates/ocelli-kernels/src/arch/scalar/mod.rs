@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod norm;
+pub mod pool;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -51,6 +52,10 @@ pub const fn multiply_high_by_halves(a: i32, b: i32) -> i32 {
 /// The functions of [`crate::arch::Arch`] that a [`Scalar`] core takes from here.
 macro_rules! functions {
     () => {
+        fn average_row(pool: &AveragePool<'_>, input: &Map<'_>, y: usize, output: &mut [i8]) -> Option<()> {
+            scalar::pool::average_row::<Self>(pool, input, y, output)
+        }
+
         fn norm_pixels(norm: &Norm<'_>, data: &mut [i8]) -> Option<()> {
             scalar::norm::pixels::<Self>(norm, data)
         }
