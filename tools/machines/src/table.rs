@@ -123,21 +123,38 @@ pub const MACHINES: &[Machine] = &[
 ];
 
 /// Parts with their own small memories, for images with a model compiled in. `microbit` is a Cortex-M0 of 16 KiB of RAM and 256 KiB of flash;
-/// its counter does not count in QEMU, so that nothing is measured on it.
-pub const SMALL_MACHINES: &[Machine] = &[Machine {
-    name: "microbit",
-    kernels: "portable",
-    core: "Cortex-M0",
-    qemu: "qemu-system-arm",
-    board: "microbit",
-    arguments: &[],
-    target: "thumbv6m-none-eabi",
-    code: region(0, 256 * KIB),
-    ram: region(0x2000_0000, 16 * KIB),
-    model: region(0x3000_0000, 0),
-    uart: 0,
-    tick_picoseconds: 62_500,
-}];
+/// its counter does not count in QEMU, so that nothing is measured on it. `netduinoplus2` is an STM32F405: a Cortex-M4 of 128 KiB of RAM beside its
+/// core-coupled memory, and 1 MiB of flash.
+pub const SMALL_MACHINES: &[Machine] = &[
+    Machine {
+        name: "microbit",
+        kernels: "portable",
+        core: "Cortex-M0",
+        qemu: "qemu-system-arm",
+        board: "microbit",
+        arguments: &[],
+        target: "thumbv6m-none-eabi",
+        code: region(0, 256 * KIB),
+        ram: region(0x2000_0000, 16 * KIB),
+        model: region(0x3000_0000, 0),
+        uart: 0,
+        tick_picoseconds: 62_500,
+    },
+    Machine {
+        name: "netduinoplus2",
+        kernels: "dsp",
+        core: "Cortex-M4",
+        qemu: "qemu-system-arm",
+        board: "netduinoplus2",
+        arguments: &[],
+        target: "thumbv7em-none-eabihf",
+        code: region(0x0800_0000, MIB),
+        ram: region(0x2000_0000, 128 * KIB),
+        model: region(0x3000_0000, 0),
+        uart: 0,
+        tick_picoseconds: 5_952,
+    },
+];
 
 /// The machine of that short name.
 pub fn machine(name: &str) -> Option<&'static Machine> {
