@@ -77,7 +77,9 @@ fn machines_give_the_hosts_bytes_over_their_serial_ports() {
 fn check_project(board: &str, target: &str, machine: &'static Machine) {
     let folder = tempfile::tempdir().expect("a folder");
     let model = quantized(folder.path(), target);
-    let project = folder.path().join("my-app");
+    // The projects are built side by side in one target folder, where cargo tells packages apart by name.
+    let package = format!("app-on-{}", machine.name);
+    let project = folder.path().join(&package);
     let name = project.display().to_string();
     printed(&["new", &name, "--board", board, "--model", &model]);
 
@@ -86,7 +88,7 @@ fn check_project(board: &str, target: &str, machine: &'static Machine) {
     let built = firmware::boards().unwrap_or_else(|error| panic!("{error}")).join("target");
     cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(&built).current_dir(&project);
     assert!(cargo.status().expect("cargo starts").success(), "{board}");
-    let image = built.join(machine.target).join("release/my-app");
+    let image = built.join(machine.target).join("release").join(&package);
 
     let length = 32 * 32;
     let bytes: Vec<u8> = (0..3 * length).map(|index: usize| (index * index / 7) as u8).collect();
