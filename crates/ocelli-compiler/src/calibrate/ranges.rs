@@ -80,8 +80,6 @@ pub struct TensorStatistics {
     pub channel_squares: Vec<f64>,
     /// The least and the greatest value of each channel.
     pub channel_ranges: Vec<[f32; 2]>,
-    /// The same over every other input, and over the rest.
-    half_ranges: [Vec<[f32; 2]>; 2],
     /// How often values fall between `min` and `max`, zeros apart.
     histogram: Vec<u64>,
     /// Values that are zero: they have no error in any range.
@@ -120,8 +118,8 @@ pub fn collect(
             .par_iter()
             .map(|&sample| Statistics::of_sample(graph, run(sample)?, sample))
             .collect::<Result<_, _>>()?;
-        for (number, of_sample) in of_samples.into_iter().enumerate() {
-            statistics.merge(of_sample, number % 2);
+        for of_sample in of_samples {
+            statistics.merge(of_sample);
         }
     }
     for tensor in statistics.tensors.iter_mut().flatten() {
@@ -208,19 +206,13 @@ impl Statistics {
         Ok(Self { tensors: tensors.collect::<Result<_, _>>()?, outputs: Vec::new() })
     }
 
-    /// Adds a sample to all, and to one half.
-    fn merge(&mut self, other: Self, half: usize) {
+    fn merge(&mut self, other: Self) {
         for (tensor, other) in self.tensors.iter_mut().zip(other.tensors) {
-            let Some(other) = other else { continue };
-            let half_range = other.channel_ranges.clone();
-            let tensor = match tensor {
-                Some(tensor) => {
-                    tensor.merge(&other);
-                    tensor
-                }
-                None => tensor.insert(other),
-            };
-            widen(&mut tensor.half_ranges[half], &half_range);
+            match (tensor.as_mut(), other) {
+                (Some(tensor), Some(other)) => tensor.merge(&other),
+                (None, other) => *tensor = other,
+                (Some(_), None) => {}
+            }
         }
     }
 
@@ -264,17 +256,7 @@ impl TensorStatistics {
         let means = channel_means.iter_mut().chain(&mut channel_squares);
         means.for_each(|mean| *mean *= channels as f64 / values.len() as f64);
         let [min, max] = if finite { union(&channel_ranges) } else { [f32::NAN; 2] };
-        let half_ranges = [(); 2].map(|()| vec![[f32::INFINITY, f32::NEG_INFINITY]; channels]);
-        Self {
-            min,
-            max,
-            channel_means,
-            channel_squares,
-            channel_ranges,
-            half_ranges,
-            histogram: Vec::new(),
-            zeros: 0,
-        }
+        Self { min, max, channel_means, channel_squares, channel_ranges, histogram: Vec::new(), zeros: 0 }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -283,25 +265,9 @@ impl TensorStatistics {
         means
             .zip(other.channel_means.iter().chain(&other.channel_squares))
             .for_each(|(sum, mean)| *sum += mean);
-        widen(&mut self.channel_ranges, &other.channel_ranges);
-    }
-
-    /// By which part channels' extremes grow, in the mean, when twice as many inputs are seen: as far as those of all inputs lie beyond those
-    /// of either half.
-    pub fn growth(&self) -> f64 {
-        let [first, second] = &self.half_ranges;
-        let (mut halves, mut all) = (0.0, 0.0);
-        for ((first, second), range) in first.iter().zip(second).zip(&self.channel_ranges) {
-            for end in [0, 1] {
-                // Ranges hold zero.
-                if (end == 0 && range[end] < 0.0) || (end == 1 && range[end] > 0.0) {
-                    let half = |of: &[f32; 2]| f64::from(of[end] / range[end]).clamp(0.0, 1.0);
-                    halves += (half(first) + half(second)) / 2.0;
-                    all += 1.0;
-                }
-            }
+        for (range, other) in self.channel_ranges.iter_mut().zip(&other.channel_ranges) {
+            *range = union(&[*range, *other]);
         }
-        if halves > 0.0 { all / halves - 1.0 } else { 0.0 }
     }
 
     /// How many values lie in each of some bins of equal width from `min` to `max`, zeros included. At most 2048 bins.
@@ -386,12 +352,6 @@ impl TensorStatistics {
     }
 }
 
-fn widen(ranges: &mut [[f32; 2]], others: &[[f32; 2]]) {
-    for (range, other) in ranges.iter_mut().zip(others) {
-        *range = union(&[*range, *other]);
-    }
-}
-
 fn union(ranges: &[[f32; 2]]) -> [f32; 2] {
     ranges
         .iter()
@@ -424,22 +384,6 @@ mod tests {
             assert_eq!(low, 0.0);
             assert!(high >= 4.9, "{method:?} {high}");
         }
-    }
-
-    #[test]
-    fn channels_that_half_the_inputs_show_less_of_grow() {
-        let sample = |values: [f32; 2]| Statistics {
-            tensors: vec![Some(TensorStatistics::of(&values, 2))],
-            outputs: Vec::new(),
-        };
-        let mut all = Statistics { tensors: vec![None], outputs: Vec::new() };
-        for (number, values) in [[6.0, 1.0], [6.0, 2.0], [6.0, 1.0]].into_iter().enumerate() {
-            all.merge(sample(values), number % 2);
-        }
-        let tensor = all.tensor(TensorId(0)).unwrap();
-        assert_eq!(tensor.channel_ranges, [[6.0, 6.0], [1.0, 2.0]]);
-        // Of the greatest values, one half saw 6 of 6 and 1 of 2, the other all; the least are above zero.
-        assert!((tensor.growth() - (2.0 / 1.75 - 1.0)).abs() < 1e-6, "{}", tensor.growth());
     }
 
     #[test]

@@ -23,9 +23,6 @@ pub(super) type ChannelFactors = Vec<Option<Vec<f64>>>;
 /// A channel that hardly moves in calibration may move more later: it keeps the room of one that is smaller than the largest by this factor.
 const LARGEST_FACTOR: f64 = 32.0;
 
-/// Channels have room for what they would reach on as many inputs doubled so often: few inputs show little of a channel of a small map.
-const DOUBLINGS: f32 = 4.0;
-
 /// A channel that needs more than this many times the room of nine in ten is an outlier, by which the others' room is not measured.
 const OUTLIER: f64 = 4.0;
 
@@ -189,12 +186,9 @@ fn is_float(conv: &Conv2d) -> bool {
 /// The part of each channel's range that its readers need.
 fn needed_ranges(prepared: &Prepared, statistics: &Statistics, id: TensorId) -> Option<Vec<[f32; 2]>> {
     let whole = super::activations::needed(&prepared.graph, id, [f32::NEG_INFINITY, f32::INFINITY]);
-    let tensor = statistics.tensor(prepared.source[id.0])?;
-    // No channel needs more than the largest does.
-    let [least, most] = [tensor.min.max(whole[0]).min(0.0), tensor.max.min(whole[1]).max(0.0)];
-    let room = 1.0 + DOUBLINGS * tensor.growth() as f32;
-    let needed = |&[low, high]: &[f32; 2]| [(low * room).clamp(least, 0.0), (high * room).clamp(0.0, most)];
-    Some(tensor.channel_ranges.iter().map(needed).collect())
+    let ranges = &statistics.tensor(prepared.source[id.0])?.channel_ranges;
+    let needed = |&[low, high]: &[f32; 2]| [low.clamp(whole[0], 0.0), high.clamp(0.0, whole[1])];
+    Some(ranges.iter().map(needed).collect())
 }
 
 /// Factors for channels of these ranges, and the range of all times their factors; `None` where factors are not worth having.
