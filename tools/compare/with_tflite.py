@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import importlib.metadata
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
@@ -15,12 +15,24 @@ VERSION = importlib.metadata.version("tensorflow")
 
 
 class Runner:
-    """A network, float or int8, whose inputs and outputs are real numbers here."""
+    """A network, float or int8, whose inputs and logits are real numbers here."""
 
     def __init__(self, content):
-        self.interpreter = Interpreter(model_content=content)
+        self.interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
         self.interpreter.allocate_tensors()
-        self.input, self.output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
+        self.input, self.output = self.interpreter.get_input_details()[0], self.logits()
+
+    def logits(self):
+        """The output, or what a softmax at the end is taken of."""
+        output = self.interpreter.get_output_details()[0]
+        for step in self.interpreter._get_ops_details():
+            if step["op_name"] == "SOFTMAX":
+                return next(one for one in self.interpreter.get_tensor_details() if one["index"] == step["inputs"][0])
+        return output
 
     def run(self, samples):
         outputs = []
