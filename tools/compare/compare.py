@@ -95,13 +95,15 @@ def located(root, network):
 
 
 def without_softmax(path, folder):
-    """The network at `path` up to its logits: their error is finer than that of what a softmax makes of them."""
+    """A copy in `folder` of the network at `path` up to its logits: their error is finer than that of what a softmax makes of them.
+
+    Always a copy: ESP-PPQ saves the network that it has simplified over the file that it is given.
+    """
     model = onnx.load(path)
     last = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
-    if last.op_type != "Softmax":
-        return path
-    model.graph.output[0].name = last.input[0]
-    model.graph.node.remove(last)
+    if last.op_type == "Softmax":
+        model.graph.output[0].name = last.input[0]
+        model.graph.node.remove(last)
     logits = pathlib.Path(folder) / "logits.onnx"
     onnx.save(model, logits)
     return logits
