@@ -1,41 +1,17 @@
 //! Boards as users meet them: a new project builds at once, and machines give the host's bytes over their serial ports.
 
+mod command_line;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 use std::time::Duration;
 
+use command_line::{printed, refused};
 use ocelli_machines::qemu::Served;
 use ocelli_machines::serial::{Board, Frame};
 use ocelli_machines::toolchain::Toolchain;
 use ocelli_machines::{Machine, firmware, machine};
 use ocelli_serial::Kind;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn ocelli(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ocelli"))
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .expect("it starts")
-}
-
-fn printed(arguments: &[&str]) -> String {
-    let output = ocelli(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("it prints text")
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = ocelli(arguments);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
-    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
-    message
-}
 
 /// Quantizes the digits network for a target.
 fn quantized(folder: &Path, target: &str) -> String {

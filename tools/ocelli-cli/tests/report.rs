@@ -1,27 +1,18 @@
 //! The page of `ocelli report`: what it says, that it needs nothing beside itself, and how a browser shows it.
 
+mod command_line;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn ocelli(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ocelli"))
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .expect("it starts")
-}
+use command_line::{printed, refused};
 
 /// Makes a page in the folder of test artifacts, and reads it.
 fn page(name: &str, arguments: &[&str]) -> (PathBuf, String) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
     std::fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join(format!("{name}.html"));
-    let output = ocelli(&[&["report"], arguments, &["-o", &path.display().to_string()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed(&[&["report"], arguments, &["-o", &path.display().to_string()]].concat());
     let text = std::fs::read_to_string(&path).expect("the page");
     (path, text)
 }
@@ -81,16 +72,14 @@ fn an_int8_network_is_shown_as_it_is() {
 fn bad_calls_are_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("page.html").display().to_string();
-    let refused = |arguments: &[&str], word: &str| {
-        let output = ocelli(&[&["report"], arguments, &["-o", &path]].concat());
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(message.contains(word) && !message.contains("panicked"), "`{word}` is not in: {message}");
+    let says = |arguments: &[&str], word: &str| {
+        let message = refused(&[&["report"], arguments, &["-o", &path]].concat());
+        assert!(message.contains(word), "`{word}` is not in: {message}");
     };
-    refused(&[FLOAT], "--calibrate");
-    refused(&[FLOAT, "--calibrate", CALIBRATION, "--data", "absent"], "absent");
-    refused(&[INT8, "--calibrate", CALIBRATION], "--calibrate");
-    refused(&["tests/golden/bad/two_unsupported.onnx"], "2 problems");
+    says(&[FLOAT], "--calibrate");
+    says(&[FLOAT, "--calibrate", CALIBRATION, "--data", "absent"], "absent");
+    says(&[INT8, "--calibrate", CALIBRATION], "--calibrate");
+    says(&["tests/golden/bad/two_unsupported.onnx"], "2 problems");
     assert!(!Path::new(&path).exists());
 }
 
