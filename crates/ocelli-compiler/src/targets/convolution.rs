@@ -55,11 +55,7 @@ impl<'g> Convolution<'g> {
             return Err(FULLY_CONNECTED);
         }
         // Kernels of 1x1 convolutions take a pixel at a time, not a map of several as one.
-        let is_view =
-            |one: &QuantizedNode| one.output == node.inputs[0] && matches!(one.operation, Operation::Reshape);
-        if conv.fully_connected
-            && (input.shape.pixels() != output.shape.pixels() || graph.nodes.iter().any(is_view))
-        {
+        if conv.fully_connected && graph.is_reshaped(node.inputs[0]) {
             return Err(FLATTENED);
         }
         let axes = |shape: Shape| [shape.height, shape.width, shape.channels];
