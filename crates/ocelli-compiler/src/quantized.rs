@@ -261,11 +261,6 @@ impl QuantizedGraph {
         &self.tensors[id.0]
     }
 
-    /// Whether a tensor has the bytes of another, in another shape.
-    pub(crate) fn is_reshaped(&self, id: TensorId) -> bool {
-        self.nodes.iter().any(|node| node.output == id && matches!(node.operation, Operation::Reshape))
-    }
-
     /// Bytes that a node needs to work in beside its inputs and its output, the fastest way to make its rows first; none where it needs none.
     pub fn scratch_bytes(&self, node: &QuantizedNode) -> Vec<usize> {
         let shape = |index: usize| node.inputs.get(index).map(|&id| self.tensor(id).shape);

@@ -74,7 +74,7 @@ impl Branch {
         let map = if first == last { second } else { first };
         let like = |id: TensorId| graph.tensor(id).shape == graph.tensor(graph.nodes[add].output).shape;
         let is_map =
-            graph.tensor(map).constant.is_none() && like(first) && like(second) && !graph.is_reshaped(map);
+            graph.tensor(map).constant.is_none() && like(first) && like(second) && !is_reshaped(graph, map);
         if first == second || !is_map {
             return None;
         }
@@ -136,6 +136,11 @@ fn is_pixel_by_pixel(graph: &QuantizedGraph, node: &QuantizedNode) -> bool {
     let [input, output] = [input, node.output].map(|id| graph.tensor(id));
     let size = |shape: crate::graph::Shape| [shape.height, shape.width];
     alone && input.constant.is_none() && size(input.shape) == size(output.shape)
+}
+
+/// Whether a tensor is made by a reshape.
+fn is_reshaped(graph: &QuantizedGraph, id: TensorId) -> bool {
+    graph.nodes.iter().any(|node| node.output == id && matches!(node.operation, Operation::Reshape))
 }
 
 fn readers(graph: &QuantizedGraph, id: TensorId) -> impl Iterator<Item = usize> {

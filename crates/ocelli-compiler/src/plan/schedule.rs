@@ -47,7 +47,11 @@ pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, ways: &[W
         let come = (0..if arrivals { input_height } else { 0 }).map(Event::Arrival);
         return Some(come.chain([all]).collect());
     }
-    if stage.steps.clone().any(|step| network.steps[step].whole || breaks_rows(network, stage, step)) {
+    if stage
+        .steps
+        .clone()
+        .any(|step| network.steps[step].whole || breaks_rows(network, stage, arrivals, step))
+    {
         return None;
     }
     let mut flow = Flow::new(network, stage, arrivals, ways);
@@ -64,14 +68,17 @@ pub(super) fn events(network: &Network, stage: &Stage, arrivals: bool, ways: &[W
     done.then_some(flow.events)
 }
 
-/// Whether a step reads a reshape of what its stage makes, or a map that its stage folds, so that it could not tell when its rows are there.
-fn breaks_rows(network: &Network, stage: &Stage, step: usize) -> bool {
+/// Whether a step reads a reshape of what its stage makes or of an input that comes row by row, or a map that its stage folds, so that it could
+/// not tell when its rows are there.
+fn breaks_rows(network: &Network, stage: &Stage, arrivals: bool, step: usize) -> bool {
     network.steps[step].inputs.iter().any(|&(input, _)| {
         let storage = network.storage(input);
-        stage.steps.clone().map(|maker| &network.steps[maker]).any(|maker| {
-            let folds = matches!(maker.order, Order::Folds(_));
-            network.storage(maker.output) == storage && (storage != input || folds)
-        })
+        let reshapes_arrivals = arrivals && storage == network.input && storage != input;
+        reshapes_arrivals
+            || stage.steps.clone().map(|maker| &network.steps[maker]).any(|maker| {
+                let folds = matches!(maker.order, Order::Folds(_));
+                network.storage(maker.output) == storage && (storage != input || folds)
+            })
     })
 }
 

@@ -163,7 +163,7 @@ impl Maker {
                 tensors.iter().copied().filter(|&id| id != input && fits(maker.shape(id))).collect();
             (!others.is_empty()).then(|| others[maker.random.below(others.len())])
         };
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..3 => self.conv(input, false),
             3 | 4 => self.conv(input, true),
             5 => Some(self.table(input)),
@@ -198,6 +198,11 @@ impl Maker {
                 let gate = self.table(mean);
                 self.graph.tensors[gate.0].quantization.scale = 0.01;
                 Some(self.node(Operation::Mul(UNBOUNDED), &[input, gate], shape))
+            }
+            14 => {
+                // A fully connected layer sees all rows of the map in one.
+                let flat = self.node(Operation::Reshape, &[input], Shape::new(1, 1, shape.len()));
+                Some(self.pointwise(flat, 3))
             }
             12 => {
                 let (window, [height, width]) = self.window(Shape { channels: 1, ..shape }, 3)?;

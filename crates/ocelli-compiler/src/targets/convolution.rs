@@ -12,7 +12,6 @@ use crate::quantized::{Operation, PackedConv2d, PackedKind, QuantizedConv2d, Qua
 
 pub(super) const NO_KERNEL: &str = "no kernel for its shape";
 pub(super) const NOT_EXACT: &str = "its numbers leave what the kernel computes exactly";
-const FLATTENED: &str = "it takes a whole map as one pixel";
 pub(super) const FULLY_CONNECTED: &str = "TFLite rounds fully connected layers in another way";
 pub(super) const SEVERAL_OUTPUTS: &str = "several output channels an input channel";
 pub(super) const GROUPS: &str = "groups of channels";
@@ -53,10 +52,6 @@ impl<'g> Convolution<'g> {
         let channels = ConvChannels::of(graph, node, conv).map_err(|_| NOT_EXACT)?;
         if conv.fully_connected && matches!(channels, ConvChannels::TfLite(_)) {
             return Err(FULLY_CONNECTED);
-        }
-        // Kernels of 1x1 convolutions take a pixel at a time, not a map of several as one.
-        if conv.fully_connected && graph.is_reshaped(node.inputs[0]) {
-            return Err(FLATTENED);
         }
         let axes = |shape: Shape| [shape.height, shape.width, shape.channels];
         let shape = ConvShape {
