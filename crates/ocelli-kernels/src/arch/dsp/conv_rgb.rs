@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::conv::{fitting, in_parts, see};
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
-use super::widen::{color_columns, color_halves};
+use super::widen::{color_columns, color_halves, color_value};
 use crate::Map;
 use crate::arch::{ConvShape, Parameters};
 use crate::requantize::Rule;
@@ -67,14 +67,7 @@ impl<'a> ConvRgb<'a> {
     pub fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
         // Row and value of each lane of the steps of two columns; the first five are those of the first column, and a value of the second.
         let order = |step: usize, lane: usize| {
-            let (row, value) = match step % 9 {
-                0 => (lane, 0),
-                1 => (lane, 1),
-                2 => (2, lane * 2),
-                3 => (2, 1 + lane * 2),
-                8 => (2, 4 + lane),
-                step => (lane, step - 2),
-            };
+            let (row, value) = color_value(step % 9, lane);
             let value = step / 9 * PAIR + value;
             (value < 3 * COLORS).then_some(row * 3 * COLORS + value)
         };

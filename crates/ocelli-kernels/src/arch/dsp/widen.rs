@@ -191,6 +191,16 @@ pub fn columns(rows: [&[i8]; 4], stream: &mut [i16]) -> Option<()> {
     Some(())
 }
 
+/// Row of the window, and value of the six of a pair of columns, that a lane of each of the nine steps of [`color_columns`] holds.
+pub fn color_value(step: usize, lane: usize) -> (usize, usize) {
+    match step {
+        0 | 1 => (lane, step),
+        2 | 3 => (2, step - 2 + lane * 2),
+        8 => (2, 4 + lane),
+        _ => (lane, step.saturating_sub(2)),
+    }
+}
+
 /// Writes pairs of columns of 3x3 windows of stride 2 and three channels, of two output rows: `[pair][9 steps][2 rows][2 values]`, from the five
 /// rows that they see, each of six values a pair.
 pub fn color_columns(rows: [&[i8]; 5], stream: &mut [i16]) -> Option<()> {
@@ -211,12 +221,7 @@ pub fn color_columns(rows: [&[i8]; 5], stream: &mut [i16]) -> Option<()> {
     for (pair, stream) in stream.chunks_exact_mut(36).enumerate() {
         for (at, value) in stream.iter_mut().enumerate() {
             let (step, pixel, lane) = (at / 4, at / 2 % 2, at % 2);
-            let (row, from) = match step {
-                0 | 1 => (lane, step),
-                2 | 3 => (2, step - 2 + lane * 2),
-                8 => (2, 4 + lane),
-                _ => (lane, step - 2),
-            };
+            let (row, from) = color_value(step, lane);
             *value = i16::from(*rows.get(pixel * 2 + row)?.get(pair * 6 + from)?);
         }
     }
@@ -243,12 +248,7 @@ pub fn color_halves(rows: [&[i8]; 3], right: usize, stream: &mut [i16]) -> Optio
     for (pair, stream) in stream.chunks_exact_mut(36).enumerate() {
         for (at, value) in stream.iter_mut().enumerate() {
             let (step, pixel, lane) = (at / 4, at / 2 % 2, at % 2);
-            let (row, from) = match step {
-                0 | 1 => (lane, step),
-                2 | 3 => (2, step - 2 + lane * 2),
-                8 => (2, 4 + lane),
-                _ => (lane, step - 2),
-            };
+            let (row, from) = color_value(step, lane);
             *value = i16::from(*rows.get(row)?.get(pixel * right + pair * 6 + from)?);
         }
     }
