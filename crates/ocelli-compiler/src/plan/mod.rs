@@ -61,7 +61,7 @@ pub struct PlanOptions {
 pub struct Plan {
     /// How the input arrives.
     pub feed: Feed,
-    /// The place of each tensor, by [`TensorId`](crate::graph::TensorId); `None` for constants and tensors that nothing uses.
+    /// The place of each tensor, by [`TensorId`]; `None` for constants and tensors that nothing uses.
     pub places: Vec<Option<Place>>,
     /// The bytes of the arena that each node works in, by its index; `None` for those that need none.
     pub scratch: Vec<Option<Range<usize>>>,
