@@ -1,7 +1,7 @@
 //! Quantizes float networks and compares them with their int8 versions: `accuracy FOLDER [NAME] [min-max|mse|kl|PERCENT] [medium|high] [no-correction] [nearest]`.
 //!
 //! `FOLDER` has `models/` and `data/` of MLPerf Tiny, CIFAR-10 and the like; what is not there is looked up in this repository's `models`. The
-//! networks for digits need nothing else.
+//! networks for digits need nothing else. Prints a table for README (`cargo xtask figures accuracy`).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,6 +20,7 @@ use ocelli_format::Metadata;
 /// A network and its data.
 struct Case {
     name: &'static str,
+    title: &'static str,
     model: &'static str,
     calibration: &'static [&'static str],
     data: &'static [&'static str],
@@ -35,6 +36,7 @@ const CIFAR10: &[&str] =
 
 const DIGITS: Case = Case {
     name: "digits",
+    title: "`models/digits`, MobileNetV2",
     model: "digits/mobilenet_v2_digits.onnx",
     calibration: &["digits/pictures/calibration"],
     data: &["digits/pictures/held-out"],
@@ -46,6 +48,7 @@ const DIGITS: Case = Case {
 
 const CIFAR10_MOBILENET_V2: Case = Case {
     name: "cifar10_mobilenet_v2",
+    title: "`models/cifar10`, MobileNetV2",
     model: "cifar10/mobilenet_v2_cifar10.onnx",
     calibration: &["data/cifar10/train_first500_lossless.png"],
     data: CIFAR10,
@@ -57,11 +60,22 @@ const CIFAR10_MOBILENET_V2: Case = Case {
 
 const CASES: &[Case] = &[
     DIGITS,
-    Case { name: "digits_mobilevit", model: "digits/mobilevit_digits.onnx", ..DIGITS },
+    Case {
+        name: "digits_mobilevit",
+        title: "`models/digits`, MobileViT",
+        model: "digits/mobilevit_digits.onnx",
+        ..DIGITS
+    },
     CIFAR10_MOBILENET_V2,
-    Case { name: "cifar10_mobilevit", model: "cifar10/mobilevit_cifar10.onnx", ..CIFAR10_MOBILENET_V2 },
+    Case {
+        name: "cifar10_mobilevit",
+        title: "`models/cifar10`, MobileViT",
+        model: "cifar10/mobilevit_cifar10.onnx",
+        ..CIFAR10_MOBILENET_V2
+    },
     Case {
         name: "vww",
+        title: "MLPerf Tiny VWW",
         model: "models/mlperf-tiny/vww_96_float.nchw.onnx",
         calibration: &["data/vww/coco128_calib.png"],
         data: &["data/vww/vww01_open.png"],
@@ -72,6 +86,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "ic",
+        title: "MLPerf Tiny IC (ResNet8)",
         model: "models/mlperf-tiny/pretrainedResnet.nchw.onnx",
         calibration: &["data/cifar10/train_first500_lossless.png"],
         data: CIFAR10,
@@ -82,6 +97,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "kws",
+        title: "MLPerf Tiny KWS (DS-CNN)",
         model: "models/mlperf-tiny/kws_ref_model_float.nchw.onnx",
         calibration: &["data/kws01/kws01.npz"],
         data: &["data/kws01/kws01.npz"],
@@ -92,6 +108,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "mobilenet_v2_cifar10",
+        title: "MobileNetV2 0.35 at 96, CIFAR-10",
         model: "models/cifar10/mobilenet_v2_0.35_96_cifar10_float.nchw.onnx",
         calibration: &["data/cifar10/train_first500_lossless.png"],
         data: CIFAR10,
@@ -102,6 +119,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "mobilenet_v1_imagenet",
+        title: "MobileNetV1 0.25 at 224, ImageNet sample",
         model: "models/imagenet/mobilenet_v1_0.25_224_float.nchw.onnx",
         calibration: &["data/imagenet-sample"],
         data: &["data/imagenet-sample"],
@@ -112,6 +130,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "mobilenet_v2_imagenet",
+        title: "MobileNetV2 1.0 at 224, ImageNet sample",
         model: "models/imagenet/mobilenet_v2_1.0_224_dequantised.nchw.onnx",
         calibration: &["data/imagenet-sample"],
         data: &["data/imagenet-sample"],
@@ -122,6 +141,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "mobilenet_v3_imagenet",
+        title: "MobileNetV3-small at 224, ImageNet sample",
         model: "models/imagenet/mobilenet_v3_small_1.0_224_dequantised.nchw.onnx",
         calibration: &["data/imagenet-sample"],
         data: &["data/imagenet-sample"],
@@ -159,9 +179,9 @@ fn main() -> Result<(), Failure> {
         }
     }
     println!(
-        "| network | samples | float % | int8 % | difference | agreement % | SQNR dB | quantize s | evaluate s |"
+        "| network | pictures | float top-1 | int8 top-1 | difference | agreement | SQNR of the logits |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     for case in CASES {
         if one != wanted(case.name) {
             continue;
@@ -222,7 +242,7 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
     let seconds = start.elapsed().as_secs_f64();
     let accuracy = match found.accuracy {
         Some(accuracy) => format!(
-            "{:.2} | {:.2} | {:+.2} +-{:.2}",
+            "{:.2} % | {:.2} % | {:+.2} ± {:.2}",
             accuracy.float_percent,
             accuracy.int8_percent,
             accuracy.int8_percent - accuracy.float_percent,
@@ -231,9 +251,10 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
         None => "| | ".to_owned(),
     };
     println!(
-        "| {} | {} | {accuracy} | {:.1} | {:.1} | {quantize_seconds:.1} | {seconds:.1} |",
-        case.name, found.samples, found.agreement_percent, found.sqnr_db
+        "| {} | {} | {accuracy} | {:.1} % | {:.1} dB |",
+        case.title, found.samples, found.agreement_percent, found.sqnr_db
     );
+    eprintln!("{}: quantized in {quantize_seconds:.1} s, evaluated in {seconds:.1} s", case.name);
     Ok(())
 }
 

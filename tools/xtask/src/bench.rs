@@ -15,6 +15,7 @@ use ocelli_machines::{MACHINES, Machine, cycles, elf, machine};
 use serde::Serialize;
 
 use crate::cli::Cli;
+use crate::figures::grouped;
 use crate::networks::{Network, networks};
 use crate::peers::{PEERS, Peer, peers};
 use crate::repository::output;
@@ -46,14 +47,15 @@ pub struct Arguments {
 /// A network on a machine.
 #[derive(Serialize)]
 pub struct Row {
-    model: &'static str,
-    target: &'static str,
-    numerics: &'static str,
+    /// Short name of the network.
+    pub model: &'static str,
+    pub target: &'static str,
+    pub numerics: &'static str,
     /// Of one inference.
     pub instructions: u64,
     /// Estimated, where the plugin is built and knows the machine's core.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cycles: Option<u64>,
+    pub cycles: Option<u64>,
     /// Multiply-accumulate operations of one inference.
     pub macs: u32,
     /// How the input arrives: `rows` or `frame`.
@@ -69,7 +71,7 @@ pub struct Row {
     /// The whole packed file.
     pub model_bytes: usize,
     /// What other engines take.
-    peers: Vec<Peer>,
+    pub peers: Vec<Peer>,
 }
 
 /// The names of networks, each once: a network may be there int8 and float.
@@ -86,20 +88,68 @@ const LARGEST_CODE: u64 = 48 << 10;
 /// An inference takes seconds even where it is slow.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// How memory is laid out: how the input arrives, and what the arena is laid out for.
+pub struct Layout {
+    feed: String,
+    optimize: String,
+}
+
+impl Layout {
+    /// `rows` or `frame`; `memory` or `speed`.
+    pub fn new(feed: &str, optimize: &str) -> Self {
+        Self { feed: feed.to_owned(), optimize: optimize.to_owned() }
+    }
+}
+
 /// Measures and prints.
 pub fn bench(arguments: &Arguments) -> Result<()> {
     setup::run()?;
     let cli = Cli::build()?;
-    let folder = Path::new("target/bench");
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let chosen = |network: &&Network| arguments.model.as_ref().is_none_or(|name| network.name == name);
     let machines: Vec<&'static Machine> = match &arguments.target {
         Some(name) => machine(name).into_iter().collect(),
         None => MACHINES.iter().collect(),
     };
+    let networks: Vec<&Network> = networks().filter(chosen).collect();
+    let layout = Layout::new(&arguments.feed, &arguments.optimize);
+    let print = |measured: &Measured| {
+        if arguments.json {
+            println!("{}", serde_json::to_string(measured.row)?);
+        }
+        if arguments.layers {
+            print!("{}", output(&mut layers(&cli, measured.file, measured.machine, arguments.json))?);
+        }
+        Ok(())
+    };
+    let rows = measure_all(&cli, &networks, &machines, &layout, &print)?;
+    if !arguments.json {
+        println!("{}", table(&rows));
+        if rows.iter().any(|row| !row.peers.is_empty()) {
+            println!("{PEERS}");
+        }
+    }
+    Ok(())
+}
+
+/// What was just measured.
+pub struct Measured<'a> {
+    row: &'a Row,
+    file: &'a Path,
+    machine: &'static Machine,
+}
+
+/// Packs and measures each network on each machine; one whose files are missing is named and skipped.
+pub fn measure_all(
+    cli: &Cli,
+    networks: &[&Network],
+    machines: &[&'static Machine],
+    layout: &Layout,
+    print: &dyn Fn(&Measured) -> Result<()>,
+) -> Result<Vec<Row>> {
+    let folder = Path::new("target/bench");
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut rows = Vec::new();
     let mut skipped = Vec::new();
-    let networks: Vec<&Network> = networks().filter(chosen).collect();
     for (position, network) in networks.iter().enumerate() {
         let (name, numerics) = (network.name, network.numerics);
         if let Some(missing) = network.missing_file() {
@@ -108,24 +158,19 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         }
         let of = format!("network {} of {}", position + 1, networks.len());
         let mut packed = Vec::new();
-        for machine in &machines {
+        for &machine in machines {
             let file = folder.join(network.packed_name(machine));
             if !packed.contains(&machine.kernels) {
                 eprintln!("packing {name} ({numerics}) for {}, {of}", machine.kernels);
-                let layout = ["--feed", &arguments.feed, "--optimize", &arguments.optimize];
-                output(network.quantize(&cli, &file, machine).args(layout))?;
+                let layout = ["--feed", &layout.feed, "--optimize", &layout.optimize];
+                output(network.quantize(cli, &file, machine).args(layout))?;
                 packed.push(machine.kernels);
             }
             eprintln!("measuring {name} ({numerics}) on {}, {of}", machine.name);
             let row = measure(network, &file, machine)
                 .with_context(|| format!("{} on {}", network.name, machine.name))?;
-            if arguments.json {
-                println!("{}", serde_json::to_string(&row)?);
-            }
+            print(&Measured { row: &row, file: &file, machine })?;
             rows.push(row);
-            if arguments.layers {
-                print!("{}", output(&mut layers(&cli, &file, machine, arguments.json))?);
-            }
         }
     }
     for line in &skipped {
@@ -134,13 +179,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     if rows.is_empty() {
         bail!("nothing was measured");
     }
-    if !arguments.json {
-        println!("{}", table(&rows));
-        if rows.iter().any(|row| !row.peers.is_empty()) {
-            println!("{PEERS}");
-        }
-    }
-    Ok(())
+    Ok(rows)
 }
 
 /// Measures a packed network on a machine.
@@ -206,14 +245,14 @@ fn table(rows: &[Row]) -> Table {
             row.model.to_owned(),
             row.numerics.to_owned(),
             row.target.to_owned(),
-            row.instructions.to_string(),
-            row.macs.to_string(),
+            grouped(row.instructions),
+            grouped(row.macs.into()),
             format!("{:.2}", row.instructions as f64 / f64::from(row.macs.max(1))),
-            row.cycles.map_or("-".to_owned(), |cycles| cycles.to_string()),
-            row.arena_bytes.to_string(),
-            row.stack_bytes.to_string(),
-            row.code_bytes.map_or("-".to_owned(), |bytes| bytes.to_string()),
-            row.weight_bytes.to_string(),
+            row.cycles.map_or("-".to_owned(), grouped),
+            grouped(row.arena_bytes),
+            grouped(row.stack_bytes),
+            row.code_bytes.map_or("-".to_owned(), grouped),
+            grouped(row.weight_bytes as u64),
             row.peers.iter().map(|peer| beside(peer, row.instructions)).collect::<Vec<_>>().join(", "),
         ]);
     }

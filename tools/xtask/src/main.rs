@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod cards;
 mod cli;
 mod demo;
+mod figures;
 mod kernels;
 mod networks;
 mod peers;
@@ -37,8 +37,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Test the kernels of an architecture on a machine, or measure them.
     Kernels(kernels::Arguments),
-    /// Measure this repository's networks, float and int8, and write the figures into their model cards.
-    Cards,
+    /// Measure speed, memory and accuracy, and write them into README and the model cards.
+    Figures(figures::Arguments),
     /// Run every check: formatting, clippy, host tests, documentation, and the firmware on every machine.
     Test,
 }
@@ -63,7 +63,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo => demo::demo()?,
         Command::Bench(arguments) => bench::bench(&arguments)?,
         Command::Kernels(arguments) => kernels::kernels(&arguments)?,
-        Command::Cards => cards::cards()?,
+        Command::Figures(arguments) => figures::figures(&arguments)?,
         Command::Test => return Ok(test::test()),
     }
     Ok(true)

@@ -1,20 +1,17 @@
-//! `cargo xtask cards`: what this repository's networks reach and take, written into their model cards.
+//! Model cards: what this repository's networks reach and take.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ocelli_machines::{MACHINES, Machine, machine};
 use serde::Deserialize;
 
+use super::{grouped, write};
 use crate::bench::{Row, measure};
 use crate::cli::Cli;
 use crate::networks::{CIFAR10, DIGITS, Own};
 use crate::repository::output;
-use crate::setup;
-
-const START: &str = "<!-- figures: written by `cargo xtask cards` -->";
-const END: &str = "<!-- end of figures -->";
 
 /// What `ocelli eval --json` prints.
 #[derive(Deserialize)]
@@ -28,22 +25,14 @@ struct Accuracy {
 }
 
 /// Measures the networks and writes the cards.
-pub fn cards() -> Result<()> {
-    setup::run()?;
-    let cli = Cli::build()?;
+pub fn cards(cli: &Cli) -> Result<()> {
     for (card, networks) in [("models/digits/README.md", DIGITS), ("models/cifar10/README.md", CIFAR10)] {
         if let Some(missing) = networks.iter().find_map(|own| own.missing_file()) {
             eprintln!("skipped: {card}: {missing} is not there");
             continue;
         }
-        let columns = networks.iter().map(|own| column(&cli, own)).collect::<Result<Vec<_>>>()?;
-        let path = Path::new(card);
-        let text = std::fs::read_to_string(path).with_context(|| card.to_owned())?;
-        let partial = path.with_extension("partial");
-        std::fs::write(&partial, replaced(card, &text, &table(&columns))?)
-            .with_context(|| card.to_owned())?;
-        std::fs::rename(&partial, path).with_context(|| card.to_owned())?;
-        println!("{card}");
+        let columns = networks.iter().map(|own| column(cli, own)).collect::<Result<Vec<_>>>()?;
+        write(card, "card", &table(&columns))?;
     }
     Ok(())
 }
@@ -52,7 +41,7 @@ pub fn cards() -> Result<()> {
 fn column(cli: &Cli, own: &Own) -> Result<Vec<(String, String)>> {
     let network = &own.network;
     eprintln!("quantizing {}", network.file);
-    let folder = Path::new("target/cards");
+    let folder = Path::new("target/figures");
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut rows = Vec::new();
     for machine in MACHINES {
@@ -109,47 +98,4 @@ fn table(columns: &[Vec<(String, String)>]) -> String {
         }
     }
     table
-}
-
-/// The card with the text between its markers replaced.
-fn replaced(card: &str, text: &str, figures: &str) -> Result<String> {
-    let (Some((before, rest)), Some((_, after))) = (text.split_once(START), text.split_once(END)) else {
-        bail!("{card} has no lines `{START}` and `{END}` to write the figures between");
-    };
-    if rest.split_once(END).is_none() {
-        bail!("{card} has `{END}` before `{START}`");
-    }
-    Ok(format!("{before}{START}\n\n{figures}\n{END}{after}"))
-}
-
-/// A number with a comma between groups of three digits.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_replace_what_is_between_the_markers() {
-        let card = format!("a\n{START}\nold\n{END}\nb\n");
-        assert_eq!(replaced("card", &card, "new\n").unwrap(), format!("a\n{START}\n\nnew\n\n{END}\nb\n"));
-        for bad in [format!("{END} {START}"), START.to_owned(), String::new()] {
-            assert!(replaced("card", &bad, "new").is_err());
-        }
-    }
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
 }
