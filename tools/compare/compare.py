@@ -1,6 +1,7 @@
 """Quantizes the same networks with the same inputs by several tools, and prints a table of what each lost.
 
-    python compare.py ROOT --ocelli ../../target/release/ocelli
+    python compare.py ROOT --ocelli ../../target/release/ocelli --json > rows.jsonl
+    python page.py rows.jsonl --date 2026-11-23 --output ../../docs/compare.md
 
 ROOT holds `models/` and `data/` as networks.json names them; what is not there is looked up in this repository's `models`. A tool or network that is
 missing is named and skipped.
@@ -8,6 +9,7 @@ missing is named and skipped.
 
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
@@ -109,7 +111,11 @@ def without_softmax(path, folder):
     return logits
 
 
-def row(network, tool, inputs, found: Score):
+def as_json(network, tool, inputs, found: Score):
+    return json.dumps({"network": network["name"], "inputs": len(inputs.held_out), "tool": tool} | dataclasses.asdict(found))
+
+
+def as_markdown(network, tool, inputs, found: Score):
     difference = f"{found.int8_percent - found.float_percent:+.2f} ± {found.standard_error:.2f}"
     return (
         f"| {network['name']} | {len(inputs.held_out)} | {tool} | {found.float_percent:.2f} % | {found.int8_percent:.2f} % | {difference} "
@@ -125,7 +131,9 @@ def main():
     parser.add_argument("--tool", action="append", default=[], help="only tools whose names contain this: " + "; ".join(TOOLS))
     parser.add_argument("--samples", type=int, default=200, help="calibration inputs (default: 200)")
     parser.add_argument("--limit", type=int, help="held-out inputs at most, spread over all")
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line, which page.py makes a page of")
     options = parser.parse_args()
+    line = as_json if options.json else as_markdown
 
     def wanted(names, name):
         return not names or any(part.lower() in name.lower() for part in names)
@@ -137,8 +145,9 @@ def main():
                 tools[name] = make(options)
             except ImportError as error:
                 print(f"{name}: skipped, {error}", file=sys.stderr)
-    print("| network | inputs | tool | float top-1 | int8 top-1 | difference | agreement | SQNR |")
-    print("|---|---|---|---|---|---|---|---|")
+    if not options.json:
+        print("| network | inputs | tool | float top-1 | int8 top-1 | difference | agreement | SQNR |")
+        print("|---|---|---|---|---|---|---|---|")
     for network in json.loads((HERE / "networks.json").read_text()):
         if not wanted(options.network, network["name"]):
             continue
@@ -158,7 +167,7 @@ def main():
                 try:
                     with contextlib.redirect_stdout(io.StringIO()):  # of the tools' own reports
                         found = run(cut, inputs, calibration, held_out, folder)
-                    print(row(network, name, inputs, found), flush=True)
+                    print(line(network, name, inputs, found), flush=True)
                 except Exception as error:  # a tool may fail in its own ways: the others go on
                     print(f"{network['name']}, {name}: {type(error).__name__}: {error}", file=sys.stderr)
 
