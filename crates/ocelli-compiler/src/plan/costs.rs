@@ -19,6 +19,8 @@ pub(super) struct Costs {
 pub(super) const CALL: u64 = 750;
 /// Of a multiply-accumulate operation, in thousandths.
 const MAC: u64 = 1150;
+/// Of a value of a norm.
+const NORM: u64 = 15;
 /// Of a depthwise kernel, for each channel beside the columns that it makes.
 const CHANNEL: u64 = 60;
 /// Of a 1x1 kernel, for each output channel beside the pixels that it makes.
@@ -28,7 +30,11 @@ impl Costs {
     /// Of a node.
     pub fn of(graph: &QuantizedGraph, node: &QuantizedNode) -> Self {
         let output = graph.tensor(node.output).shape;
-        let work = (graph.macs(node) * MAC) / 1000 + 2 * output.len() as u64;
+        let value = match node.operation {
+            Operation::Norm(_) => NORM,
+            _ => 2,
+        };
+        let work = (graph.macs(node) * MAC) / 1000 + value * output.len() as u64;
         let Operation::PackedConv2d(packed) = &node.operation else {
             return Self { work, alone: 0, parts: [0; 3] };
         };

@@ -9,6 +9,7 @@
 //! input as they become of no use.
 
 mod apart;
+mod by_head;
 mod by_sequence;
 mod costs;
 mod lives;

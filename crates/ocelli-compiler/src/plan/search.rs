@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::Optimize;
-use super::costs::CALL;
+use super::costs::{CALL, Costs};
 use super::lives::{self, Flow};
 use super::place::{self, Effort};
 use super::schedule::{Stage, Way};
@@ -130,6 +130,11 @@ fn calls_of(network: &Network, step: &Step) -> u64 {
 /// Instructions that a plan may take more than the fastest.
 fn budget(network: &Network) -> u64 {
     network.steps.iter().map(|step| step.costs.work).sum::<u64>() * BUDGET / 1000
+}
+
+/// What a network takes at least.
+pub(super) fn work(graph: &QuantizedGraph) -> u64 {
+    graph.nodes.iter().map(|node| Costs::of(graph, node).work).sum()
 }
 
 /// Whether a network that takes some instructions more than another for the same target may take them, with the plan's calls of steps.
