@@ -13,6 +13,8 @@ fn main() {
 
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(folder.join("memory.x"), memory_map(machine)).expect("cargo's OUT_DIR can be written");
+    // What a device crate says of its interrupts: `faults_arm.rs` has the one that there is.
+    fs::write(folder.join("device.x"), "").expect("cargo's OUT_DIR can be written");
     println!("cargo:rustc-link-search={}", folder.display());
     if target.starts_with("riscv") {
         println!("cargo:rustc-link-arg-bins=-Tmemory.x");

@@ -223,6 +223,8 @@ pub struct PackedConv2d {
     pub words: Vec<u32>,
     /// Bytes that its kernel works in, and the fewer that it takes where it makes rows in more parts.
     pub scratch_bytes: Vec<usize>,
+    /// Which of the target's [kernels](ocelli_kernels::arch::KERNELS) it takes.
+    pub kernels: u64,
     /// Multiply-accumulate operations.
     pub macs: u64,
 }

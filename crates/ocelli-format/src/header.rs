@@ -39,7 +39,7 @@ pub struct Header {
     pub checksum: u32,
     /// Bytes that all tensors need that are not constant, and the counters.
     pub arena_bytes: u32,
-    /// The [operators](crate::operator) in use, a bit each.
+    /// The [operators](crate::operator) and the target's [kernels](crate::operator::KERNELS) in use, a bit each.
     pub operators: u64,
     /// Multiply-accumulate operations an inference, for reports.
     pub macs: u32,

@@ -160,9 +160,9 @@ impl<'m> Model<'m> {
         self.header.macs
     }
 
-    /// The [operators](crate::operator) in use, a bit each, and the target's [bit](Target::bit).
+    /// The [operators](crate::operator) and [kernels](crate::operator::KERNELS) in use, a bit each, and the target's [bit](Target::bit).
     pub fn operators(&self) -> u64 {
-        self.header.operators & operator::OPERATORS | self.target().bit()
+        operator::mask(self.header.operators) | self.target().bit()
     }
 
     /// Whose kernels run it.
@@ -328,12 +328,12 @@ impl IncludedModel {
         self.word(Header::ARENA_BYTES) as usize
     }
 
-    /// The [operators](crate::operator) in use, a bit each, and the target's [bit](Target::bit).
+    /// The [operators](crate::operator) and [kernels](crate::operator::KERNELS) in use, a bit each, and the target's [bit](Target::bit).
     pub const fn operators(&self) -> u64 {
         let operators = self.word(Header::OPERATORS) as u64 | (self.word(Header::OPERATORS + 4) as u64) << 32;
         match Target::from_code(self.bytes[Header::TARGET]) {
-            Some(target) => operators & operator::OPERATORS | target.bit(),
-            None => operators & operator::OPERATORS,
+            Some(target) => operator::mask(operators) | target.bit(),
+            None => operator::mask(operators),
         }
     }
 

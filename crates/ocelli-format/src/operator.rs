@@ -2,6 +2,7 @@
 //!
 //! Offsets (`weights`, `channels`, `table`, `slopes`, `exponentials`, `bias`) are relative to the model's weights.
 
+pub use ocelli_kernels::arch::KERNELS;
 pub use ocelli_kernels::attention::scratch_bytes as attention_scratch_bytes;
 pub use ocelli_kernels::separable::scratch_bytes as separable_attention_scratch_bytes;
 use ocelli_kernels::{Q32Channel, TfLiteChannel, Window};
@@ -177,8 +178,28 @@ impl Operator {
 /// The mask of every operator.
 pub const OPERATORS: u64 = (1 << Operator::ALL.len()) - 1;
 
-/// The mask of every operator on every [target](crate::Target), for images that run any model.
-pub const ALL: u64 = OPERATORS | 0xff << 56;
+const _: () = assert!(OPERATORS & KERNELS == 0);
+
+/// The mask of every operator on every [target](crate::Target) with all of its kernels, for images that run any model.
+pub const ALL: u64 = OPERATORS | KERNELS | 0xff << 56;
+
+/// The mask of the operators that are [packed](Operator::is_packed).
+const PACKED: u64 = {
+    let (mut mask, mut code) = (0, 0);
+    while code < Operator::ALL.len() {
+        if Operator::ALL[code].is_packed() {
+            mask |= Operator::ALL[code].bit();
+        }
+        code += 1;
+    }
+    mask
+};
+
+/// What a header says of operators and the target's kernels; files that were written before the kernels were told apart may take all.
+pub(crate) const fn mask(field: u64) -> u64 {
+    let all = field & PACKED != 0 && field & KERNELS == 0;
+    field & (OPERATORS | KERNELS) | if all { KERNELS } else { 0 }
+}
 
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(

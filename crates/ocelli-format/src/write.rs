@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::checksum::checksum;
 use crate::header::{ALIGNMENT, Feed, Header, MAGIC, Numerics, Span, Target, VERSION};
 use crate::step::StepHeader;
-use crate::{Operator, TensorInfo};
+use crate::{Operator, TensorInfo, operator};
 
 /// Collects tensors, weights and steps, then writes the file.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +102,11 @@ impl ModelWriter {
             self.steps.extend_from_slice(inputs[inputs.len() - 1].as_bytes());
         }
         self.steps.extend_from_slice(record.as_bytes());
+    }
+
+    /// Says which of its target's [kernels](crate::operator::KERNELS) a packed step takes.
+    pub fn kernels(&mut self, kernels: u64) {
+        self.operators |= kernels & operator::KERNELS;
     }
 
     /// Sets the [flags](crate::Step::CONTINUES) of the last step, which are 0 without.

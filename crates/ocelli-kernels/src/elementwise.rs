@@ -5,12 +5,16 @@
 use crate::requantize::{TfLite, multiply_by_quantized_multiplier, saturate};
 use crate::{Requantize, TfLiteChannel};
 
-/// `data[i] = table[data[i] + 128]`: any function of one int8 value.
+/// `data[i] = table[data[i] + 128]`: any function of one int8 value. Compiled with this crate, whatever calls it.
+#[inline(never)]
 pub fn table(data: &mut [i8], table: &[i8; 256]) {
-    for value in data {
-        // Flipping the sign bit maps -128..=127 to 0..=255 in order.
-        *value = table[usize::from(value.cast_unsigned() ^ 0x80)];
+    // Flipping the sign bit maps -128..=127 to 0..=255 in order.
+    let look_up = |value: &mut i8| *value = table[usize::from(value.cast_unsigned() ^ 0x80)];
+    let (fours, rest) = data.as_chunks_mut::<4>();
+    for four in fours {
+        four.iter_mut().for_each(look_up);
     }
+    rest.iter_mut().for_each(look_up);
 }
 
 /// `data[p][c] = tables[channels[c]][data[p][c] + 128]`: a function of one int8 value for each channel. `None` where `data` is not pixels of

@@ -61,10 +61,15 @@ impl<'a> Map<'a> {
         let length = length.wrapping_mul(count);
         match self.data.get(start..).and_then(|rows| rows.get(..length)) {
             Some(row) => Some(row),
-            None => {
-                self.rest.iter().find_map(|&(at, part)| part.get(start.checked_sub(at)?..)?.get(..length))
-            }
+            None => self.rest(start, length),
         }
+    }
+
+    /// Values that are not in `data`.
+    #[cold]
+    #[inline(never)]
+    fn rest(&self, start: usize, length: usize) -> Option<&'a [i8]> {
+        self.rest.iter().find_map(|&(at, part)| part.get(start.checked_sub(at)?..)?.get(..length))
     }
 }
 
@@ -97,7 +102,6 @@ pub(crate) struct Taps {
 
 impl Window {
     /// The taps of `axis` (0 vertical, 1 horizontal) that fall on a map of `size` for output `position`.
-    #[inline]
     pub(crate) fn taps(&self, axis: usize, position: usize, size: usize) -> Option<Taps> {
         let pick = |pair: &[u16; 2]| pair.get(axis).map(|&value| usize::from(value));
         let (kernel, step) = (pick(&self.kernel)?, pick(&self.dilation)?);

@@ -52,18 +52,37 @@ impl AveragePool<'_> {
     /// The mean of a sum of `count` taps on the map.
     #[inline(always)]
     pub(crate) fn finish(&self, sum: i32, count: usize, zero_point: i8) -> Option<i8> {
-        let taps = i64::from(self.window.kernel[0]) * i64::from(self.window.kernel[1]);
-        let count_i32 = i32::try_from(count).ok()?;
-        let mut sum = sum.wrapping_sub(count_i32.wrapping_mul(i32::from(zero_point)));
-        let count = i64::from(count_i32);
-        if count != taps && !self.count_include_pad {
-            let scaled = i64::from(sum) * taps;
-            let half = if scaled < 0 { -(count / 2) } else { count / 2 };
-            sum = (scaled + half).checked_div(count)? as i32;
+        let taps = u64::from(self.window.kernel[0]) * u64::from(self.window.kernel[1]);
+        let count = u32::try_from(count).ok()?;
+        let mut sum = sum.wrapping_sub(count.cast_signed().wrapping_mul(i32::from(zero_point)));
+        if u64::from(count) != taps && !self.count_include_pad {
+            // The magnitude is rounded: halves go away from zero.
+            let magnitude =
+                divide(u64::from(sum.unsigned_abs()) * taps + u64::from(count / 2), count)? as i32;
+            sum = if sum < 0 { magnitude.wrapping_neg() } else { magnitude };
         }
         let accumulator = sum.wrapping_shl(self.shift).wrapping_add(self.channel.bias);
         Some(Q32.finish(self.channel, accumulator))
     }
+}
+
+/// `dividend / divisor`. Divisions of 64 bits are a library function of their own, so larger dividends, which need windows of thousands of taps,
+/// are divided bit by bit.
+fn divide(dividend: u64, divisor: u32) -> Option<u64> {
+    if let Ok(dividend) = u32::try_from(dividend) {
+        return Some(dividend.checked_div(divisor)?.into());
+    }
+    let divisor = u64::from(divisor);
+    let (mut quotient, mut remainder) = (0, 0);
+    for bit in (0..u64::BITS).rev() {
+        remainder = remainder << 1 | dividend >> bit & 1;
+        quotient <<= 1;
+        if remainder >= divisor {
+            remainder -= divisor;
+            quotient |= 1;
+        }
+    }
+    Some(quotient)
 }
 
 /// Makes row `y` of a mean as TFLite's reference kernel does: output scale and zero point are the input's, padding does not count,

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use ocelli_format::{Feed, Model, Step, test_bytes};
+use ocelli_format::{Feed, Model, Step, operator, test_bytes};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U16;
 
@@ -18,7 +18,7 @@ use crate::steps::{Action, Refusal, perform};
 /// [`Engine::input_row`] and [`Engine::push`], then [`Engine::finish`]), whatever the model was packed for; one that was packed to be fed as
 /// a frame starts when all rows are there.
 ///
-/// `OPERATORS` is the set of [operators](crate::operator) and [targets](crate::Target) that are linked: a model's own
+/// `OPERATORS` is the set of [operators](crate::operator), [targets](crate::Target) and targets' kernels that are linked: a model's own
 /// ([`IncludedModel::operators`]) or [`operator::ALL`](crate::operator::ALL).
 ///
 /// [`IncludedModel::operators`]: crate::IncludedModel::operators
@@ -35,7 +35,7 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
     /// Checks every step of the model and takes an arena of at least [`Model::arena_bytes`].
     ///
     /// # Errors
-    /// [`EngineError`] where the arena is too small, the engine was built without the model's target, or a step cannot run.
+    /// [`EngineError`] where the arena is too small, the engine was built without the kernels of the model's target, or a step cannot run.
     pub fn new(model: Model<'m>, arena: &'a mut [u8]) -> Result<Self, EngineError> {
         let (needed, given) = (model.arena_bytes(), arena.len());
         let too_small = EngineError::Arena { needed, given };
@@ -44,7 +44,8 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
         let maps = <[i8]>::mut_from_bytes(maps).map_err(|_| too_small)?;
         let (counters, _) =
             <[U16]>::mut_from_prefix_with_elems(counters, model.counters()).map_err(|_| too_small)?;
-        if OPERATORS & model.target().bit() == 0 {
+        let target = model.operators() & !operator::OPERATORS;
+        if OPERATORS & target != target {
             return Err(EngineError::Target { found: model.target() });
         }
         for (index, step) in model.steps().enumerate() {

@@ -18,7 +18,7 @@ pub enum EngineError {
         /// Bytes given.
         given: usize,
     },
-    /// The model was packed for a target that this engine was built without.
+    /// The model was packed for kernels of a target that this engine was built without.
     Target {
         /// The model's.
         found: Target,
@@ -47,7 +47,7 @@ impl fmt::Display for EngineError {
             }
             Self::Target { found } => write!(
                 formatter,
-                "the model was packed for target `{}`, which this engine was built without: build it with the model's own operators or \
+                "the model was packed for kernels of target `{}` that this engine was built without: build it with the model's own operators or \
                  `operator::ALL`, or quantize it again with `--target portable`",
                 found.name()
             ),

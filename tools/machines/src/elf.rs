@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind, elf};
 
 use crate::Error;
 
@@ -16,6 +16,8 @@ pub struct Contents {
     pub ram_bytes: u64,
     /// Names of functions that can only be there because something can panic.
     pub panics: Vec<String>,
+    /// Names of all functions, as they are mangled.
+    pub functions: Vec<String>,
 }
 
 /// Reads an image's ELF file.
@@ -37,13 +39,16 @@ pub fn read(path: &Path) -> Result<Contents, Error> {
     };
     let ram_bytes = file.sections().filter(is_static).map(|section| section.size()).sum();
     let flash_bytes = file.sections().filter(is_loaded).map(|section| section.size()).sum();
-    let mut panics = Vec::new();
+    let (mut panics, mut functions) = (Vec::new(), Vec::new());
     for symbol in file.symbols() {
         let name = symbol.name().map_err(wrong)?;
         // Both manglings keep the names of modules: `core::panicking`, and whatever function handles panics.
         if name.contains("panic") {
             panics.push(name.to_owned());
         }
+        if symbol.kind() == SymbolKind::Text {
+            functions.push(name.to_owned());
+        }
     }
-    Ok(Contents { flash_bytes, ram_bytes, panics })
+    Ok(Contents { flash_bytes, ram_bytes, panics, functions })
 }

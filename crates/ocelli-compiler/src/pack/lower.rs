@@ -183,6 +183,7 @@ impl Lowering<'_, '_> {
         let operator = operators[self.graph.numerics as usize];
         let ([min, max], window) = (conv.bounds, conv.window);
         let packed = self.writer.packed(&conv.words);
+        self.writer.kernels(conv.kernels);
         let words = u32::try_from(conv.words.len()).map_err(|_| "it has too many parameters")?;
         match &conv.kind {
             PackedKind::Full | PackedKind::Depthwise => {

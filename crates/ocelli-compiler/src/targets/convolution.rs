@@ -91,6 +91,11 @@ impl<'g> Convolution<'g> {
             bounds: self.conv.bounds,
             words,
             scratch_bytes,
+            kernels: if self.depthwise {
+                A::depthwise_kernels(&self.shape)
+            } else {
+                A::conv_kernels(&self.shape)
+            },
             macs: self.macs,
         })
     }
@@ -149,6 +154,7 @@ impl<'g> Convolution<'g> {
             bounds: pointwise.conv.bounds,
             words,
             scratch_bytes,
+            kernels: A::separable_kernels(&shape),
             macs: self.macs + pointwise.macs,
         })
     }

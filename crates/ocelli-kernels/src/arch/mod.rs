@@ -84,6 +84,10 @@ pub struct SeparableRules<'a, R: Rule> {
     pub pointwise: R,
 }
 
+/// The bits of a mask of what a program links that say which of a target's kernels it does, in an order of each target's own. Targets whose
+/// kernels are few do not tell them apart.
+pub const KERNELS: u64 = 0xffff << 40;
+
 /// The kernels of an instruction set.
 ///
 /// Functions that make rows make as many as `output` holds, from row `y` on, and read only the rows of the input that these outputs see.
@@ -95,6 +99,21 @@ pub trait Arch {
 
     /// Parts at most that kernels can make a row in, one after another, to work in less memory.
     const PARTS: usize = 1;
+
+    /// Which of [`KERNELS`] a convolution takes.
+    fn conv_kernels(_shape: &ConvShape) -> u64 {
+        0
+    }
+
+    /// As [`Arch::conv_kernels`], for a depthwise convolution.
+    fn depthwise_kernels(_shape: &ConvShape) -> u64 {
+        0
+    }
+
+    /// As [`Arch::conv_kernels`], for a separable layer.
+    fn separable_kernels(_shape: &SeparableShape) -> u64 {
+        0
+    }
 
     /// Words of a convolution's packed parameters; `None` where the architecture has no kernel for its shape.
     fn conv_words<R: Rule>(_shape: &ConvShape) -> Option<usize> {

@@ -68,7 +68,7 @@ pub(crate) enum Refusal {
 pub fn rows_at_once(target: Target) -> usize {
     match target {
         Target::Portable => Portable::ROWS,
-        Target::Dsp => Dsp::ROWS,
+        Target::Dsp => <Dsp>::ROWS,
         Target::Helium => Helium::ROWS,
         Target::Armv7m => Armv7m::ROWS,
         Target::Armv6m => Armv6m::ROWS,
@@ -83,16 +83,23 @@ pub(crate) fn perform<'m, const OPERATORS: u64>(
     action: Action<'_>,
 ) -> Result<(), Refusal> {
     macro_rules! dispatch {
-        ($($target:ident),*) => {
+        ($($target:ident => $arch:ty,)*) => {
             match model.target() {
                 $(Target::$target if OPERATORS & Target::$target.bit() != 0 => {
-                    with_kernels::<OPERATORS, $target>(model, step, action)
+                    with_kernels::<OPERATORS, $arch>(model, step, action)
                 })*
                 _ => Err(Refusal::Target),
             }
         };
     }
-    dispatch!(Portable, Dsp, Helium, Armv7m, Armv6m, Rv32)
+    dispatch! {
+        Portable => Portable,
+        Dsp => Dsp<OPERATORS>,
+        Helium => Helium,
+        Armv7m => Armv7m,
+        Armv6m => Armv6m,
+        Rv32 => Rv32,
+    }
 }
 
 fn with_kernels<'m, const OPERATORS: u64, A: Arch>(

@@ -103,13 +103,13 @@ impl Core for Armv6m {
 
     #[cfg(ocelli_armv6m)]
     #[inline]
-    fn pointwise(
+    fn pointwise<R: Rule>(
         stream: &pairs::Stream<'_, Self>,
         x: &[u32],
         output: &mut [i8],
         at: [usize; 4],
     ) -> Option<()> {
-        pairs::assembly::pointwise(stream, x, output, at)
+        pairs::assembly::pointwise::<Self, R>(stream, x, output, at)
     }
 
     #[cfg(ocelli_armv6m)]
@@ -120,7 +120,12 @@ impl Core for Armv6m {
 
     #[cfg(ocelli_armv6m)]
     #[inline]
-    fn depthwise(work: &pairs::Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
-        pairs::assembly::depthwise::<Self>(work, records, words, x)
+    fn depthwise<R: Rule>(
+        work: &pairs::Work<'_>,
+        records: &[u32],
+        words: &mut [u32],
+        x: &mut [u32],
+    ) -> Option<()> {
+        pairs::assembly::depthwise::<Self, R>(work, records, words, x)
     }
 }

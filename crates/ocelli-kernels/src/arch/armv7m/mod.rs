@@ -99,13 +99,13 @@ impl Core for Armv7m {
 
     #[cfg(ocelli_armv7m)]
     #[inline]
-    fn pointwise(
+    fn pointwise<R: Rule>(
         stream: &pairs::Stream<'_, Self>,
         x: &[u32],
         output: &mut [i8],
         at: [usize; 4],
     ) -> Option<()> {
-        pairs::assembly::pointwise(stream, x, output, at)
+        pairs::assembly::pointwise::<Self, R>(stream, x, output, at)
     }
 
     #[cfg(ocelli_armv7m)]
@@ -116,7 +116,12 @@ impl Core for Armv7m {
 
     #[cfg(ocelli_armv7m)]
     #[inline]
-    fn depthwise(work: &pairs::Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
-        pairs::assembly::depthwise::<Self>(work, records, words, x)
+    fn depthwise<R: Rule>(
+        work: &pairs::Work<'_>,
+        records: &[u32],
+        words: &mut [u32],
+        x: &mut [u32],
+    ) -> Option<()> {
+        pairs::assembly::depthwise::<Self, R>(work, records, words, x)
     }
 }

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::PARTS;
 use super::conv_rgb::ConvRgb;
 use super::conv3x3::Conv3x3;
+use super::linked;
 use super::pack;
 use super::pointwise::{self, GROUP, Placement, Pointwise};
 use super::widen::{MAX_ROWS, Order, Row};
@@ -26,6 +27,11 @@ struct Plan {
 }
 
 impl Plan {
+    /// `None` where the kernel is not linked, too.
+    fn linked<const LINKED: u64>(shape: &ConvShape) -> Option<Self> {
+        if LINKED & linked::CONV_ANY != 0 { Self::new(shape) } else { None }
+    }
+
     fn new(shape: &ConvShape) -> Option<Self> {
         let [rows, columns] = shape.window.kernel.map(usize::from);
         let length = columns.checked_mul(shape.input[2])?;
@@ -81,44 +87,71 @@ pub fn fitting<T>(of: impl Fn(usize) -> T, fits: impl Fn(&T) -> bool) -> Option<
     (1..=PARTS).map(of).find(fits)
 }
 
+/// [`super::Arch::conv_kernels`].
+pub fn kernels(shape: &ConvShape) -> u64 {
+    if Conv3x3::new(shape).is_some() {
+        linked::CONV_3X3
+    } else if ConvRgb::new(shape).is_some() {
+        linked::CONV_RGB
+    } else {
+        linked::CONV_ANY
+    }
+}
+
 /// [`super::Arch::conv_words`].
-pub fn words<R: Rule>(shape: &ConvShape) -> Option<usize> {
-    if let Some(layer) = Conv3x3::new(shape) {
+pub fn words<R: Rule, const LINKED: u64>(shape: &ConvShape) -> Option<usize> {
+    if LINKED & linked::CONV_3X3 != 0
+        && let Some(layer) = Conv3x3::new(shape)
+    {
         return layer.words::<R>();
     }
-    if let Some(layer) = ConvRgb::new(shape) {
+    if LINKED & linked::CONV_RGB != 0
+        && let Some(layer) = ConvRgb::new(shape)
+    {
         return layer.words::<R>();
     }
-    let plan = Plan::new(shape)?;
+    let plan = Plan::linked::<LINKED>(shape)?;
     pointwise::words::<R>(shape.output[2], plan.order.steps())
 }
 
 /// [`super::Arch::pack_conv`].
-pub fn pack<R: Rule>(shape: &ConvShape, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
-    if let Some(layer) = Conv3x3::new(shape) {
+pub fn pack<R: Rule, const LINKED: u64>(
+    shape: &ConvShape,
+    parameters: &Parameters<'_, R>,
+    packed: &mut [u32],
+) -> Option<()> {
+    if LINKED & linked::CONV_3X3 != 0
+        && let Some(layer) = Conv3x3::new(shape)
+    {
         return layer.pack(parameters, packed);
     }
-    if let Some(layer) = ConvRgb::new(shape) {
+    if LINKED & linked::CONV_RGB != 0
+        && let Some(layer) = ConvRgb::new(shape)
+    {
         return layer.pack(parameters, packed);
     }
-    let order = Plan::new(shape)?.order;
+    let order = Plan::linked::<LINKED>(shape)?.order;
     let value = |step, lane| order.value(step, lane);
     pack::pack(parameters, GROUP, order.rows.checked_mul(order.length)?, order.steps(), value, packed)
 }
 
 /// [`super::Arch::conv_scratch_in_parts`].
-pub fn scratch(shape: &ConvShape, parts: usize) -> usize {
-    if let Some(layer) = Conv3x3::new(shape) {
+pub fn scratch<const LINKED: u64>(shape: &ConvShape, parts: usize) -> usize {
+    if LINKED & linked::CONV_3X3 != 0
+        && let Some(layer) = Conv3x3::new(shape)
+    {
         return layer.in_parts(parts).scratch();
     }
-    if let Some(layer) = ConvRgb::new(shape) {
+    if LINKED & linked::CONV_RGB != 0
+        && let Some(layer) = ConvRgb::new(shape)
+    {
         return layer.in_parts(parts).scratch();
     }
-    Plan::new(shape).map_or(0, |plan| plan.in_parts(parts).scratch(shape))
+    Plan::linked::<LINKED>(shape).map_or(0, |plan| plan.in_parts(parts).scratch(shape))
 }
 
 /// [`super::Arch::conv`].
-pub fn conv<R: Rule>(
+pub fn conv<R: Rule, const LINKED: u64>(
     shape: &ConvShape,
     rule: &R,
     packed: &[u32],
@@ -127,13 +160,17 @@ pub fn conv<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    if let Some(layer) = Conv3x3::new(shape) {
+    if LINKED & linked::CONV_3X3 != 0
+        && let Some(layer) = Conv3x3::new(shape)
+    {
         return layer.conv(rule, packed, input, y, output, scratch);
     }
-    if let Some(layer) = ConvRgb::new(shape) {
+    if LINKED & linked::CONV_RGB != 0
+        && let Some(layer) = ConvRgb::new(shape)
+    {
         return layer.conv(rule, packed, input, y, output, scratch);
     }
-    let plan = Plan::new(shape)?;
+    let plan = Plan::linked::<LINKED>(shape)?;
     let plan = fitting(|parts| plan.in_parts(parts), |plan| plan.scratch(shape) <= scratch.len())?;
     let (stream, rest) = take::<i16>(align(scratch)?, plan.stream())?;
     let (window, _) = take::<i8>(rest, plan.window(shape))?;

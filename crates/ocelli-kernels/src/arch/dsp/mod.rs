@@ -47,20 +47,51 @@ use crate::pool::AveragePool;
 use crate::requantize::Rule;
 use crate::requantize::{TfLite, TfLiteChannel};
 
-/// The kernels of the DSP extension (Armv7E-M, and Armv8-M mainline with it).
+/// The kernels of the DSP extension (Armv7E-M, and Armv8-M mainline with it). `LINKED` says by [`super::KERNELS`] which of those for
+/// convolutions are linked; what needs another one is refused.
 #[derive(Clone, Copy, Debug)]
-pub struct Dsp;
+pub struct Dsp<const LINKED: u64 = { super::KERNELS }>;
 
 /// [`Arch::PARTS`].
 const PARTS: usize = 4;
 
-impl Arch for Dsp {
+/// The kernels' bits in [`super::KERNELS`].
+mod linked {
+    /// Convolutions of 3x3 and stride 1.
+    pub const CONV_3X3: u64 = 1 << 40;
+    /// Convolutions of 3x3 and stride 2 of three channels.
+    pub const CONV_RGB: u64 = 1 << 41;
+    /// All other convolutions.
+    pub const CONV_ANY: u64 = 1 << 42;
+    /// Depthwise convolutions of 3x3.
+    pub const DEPTHWISE_3X3: u64 = 1 << 43;
+    /// All other depthwise convolutions.
+    pub const DEPTHWISE_ANY: u64 = 1 << 44;
+    /// 1x1 convolutions behind depthwise ones, four pixels at a time.
+    pub const QUADS: u64 = 1 << 45;
+    /// All other 1x1 convolutions behind depthwise ones.
+    pub const PAIRS: u64 = 1 << 46;
+}
+
+impl<const LINKED: u64> Arch for Dsp<LINKED> {
     const ROWS: usize = 2;
 
     const PARTS: usize = PARTS;
 
+    fn conv_kernels(shape: &ConvShape) -> u64 {
+        conv::kernels(shape)
+    }
+
+    fn depthwise_kernels(shape: &ConvShape) -> u64 {
+        separable::depthwise_kernels(shape)
+    }
+
+    fn separable_kernels(shape: &SeparableShape) -> u64 {
+        separable::kernels(shape)
+    }
+
     fn conv_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
-        conv::words::<R>(shape)
+        conv::words::<R, LINKED>(shape)
     }
 
     fn pack_conv<R: Rule>(
@@ -68,7 +99,7 @@ impl Arch for Dsp {
         parameters: &Parameters<'_, R>,
         packed: &mut [u32],
     ) -> Option<()> {
-        conv::pack(shape, parameters, packed)
+        conv::pack::<R, LINKED>(shape, parameters, packed)
     }
 
     fn conv_scratch<R: Rule>(shape: &ConvShape) -> usize {
@@ -76,7 +107,7 @@ impl Arch for Dsp {
     }
 
     fn conv_scratch_in_parts<R: Rule>(shape: &ConvShape, parts: usize) -> usize {
-        conv::scratch(shape, parts)
+        conv::scratch::<LINKED>(shape, parts)
     }
 
     fn conv<R: Rule>(
@@ -88,11 +119,11 @@ impl Arch for Dsp {
         output: &mut [i8],
         scratch: &mut [i8],
     ) -> Option<()> {
-        conv::conv(shape, rule, packed, input, y, output, scratch)
+        conv::conv::<R, LINKED>(shape, rule, packed, input, y, output, scratch)
     }
 
     fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
-        separable::depthwise_words::<R>(shape)
+        separable::depthwise_words::<R, LINKED>(shape)
     }
 
     fn pack_depthwise<R: Rule>(
@@ -100,7 +131,7 @@ impl Arch for Dsp {
         parameters: &Parameters<'_, R>,
         packed: &mut [u32],
     ) -> Option<()> {
-        separable::pack_depthwise(shape, parameters, packed)
+        separable::pack_depthwise::<R, LINKED>(shape, parameters, packed)
     }
 
     fn depthwise_scratch<R: Rule>(shape: &ConvShape) -> usize {
@@ -108,7 +139,7 @@ impl Arch for Dsp {
     }
 
     fn depthwise_scratch_in_parts<R: Rule>(shape: &ConvShape, parts: usize) -> usize {
-        separable::depthwise_scratch(shape, parts)
+        separable::depthwise_scratch::<LINKED>(shape, parts)
     }
 
     fn depthwise<R: Rule>(
@@ -120,11 +151,11 @@ impl Arch for Dsp {
         output: &mut [i8],
         scratch: &mut [i8],
     ) -> Option<()> {
-        separable::depthwise(shape, rule, packed, input, y, output, scratch)
+        separable::depthwise::<R, LINKED>(shape, rule, packed, input, y, output, scratch)
     }
 
     fn separable_words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
-        separable::words::<R>(shape)
+        separable::words::<R, LINKED>(shape)
     }
 
     fn pack_separable<R: Rule>(
@@ -132,7 +163,7 @@ impl Arch for Dsp {
         parameters: [&Parameters<'_, R>; 2],
         packed: &mut [u32],
     ) -> Option<()> {
-        separable::pack(shape, parameters, packed)
+        separable::pack::<R, LINKED>(shape, parameters, packed)
     }
 
     fn separable_scratch<R: Rule>(shape: &SeparableShape) -> usize {
@@ -140,7 +171,7 @@ impl Arch for Dsp {
     }
 
     fn separable_scratch_in_parts<R: Rule>(shape: &SeparableShape, parts: usize) -> usize {
-        separable::depthwise_scratch(&shape.depthwise, parts)
+        separable::depthwise_scratch::<LINKED>(&shape.depthwise, parts)
     }
 
     fn separable<R: Rule>(
@@ -152,7 +183,7 @@ impl Arch for Dsp {
         output: &mut [i8],
         scratch: &mut [i8],
     ) -> Option<()> {
-        separable::separable(shape, rules, packed, input, y, output, scratch)
+        separable::separable::<R, LINKED>(shape, rules, packed, input, y, output, scratch)
     }
 
     fn add(add: &Add, data: &mut [i8], other: &[i8]) -> Option<()> {

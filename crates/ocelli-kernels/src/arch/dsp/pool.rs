@@ -3,12 +3,13 @@
 
 use super::intrinsics::{max8, sxtab16, sxtab16_ror8};
 use super::words::{Bounds, load, store};
-use crate::pool::{self, AveragePool, finish_tflite, whole_window};
+use crate::map::Taps;
+use crate::pool::{AveragePool, finish_tflite, whole_window};
 use crate::requantize::TfLite;
 use crate::{Map, Requantize, TfLiteChannel, Window};
 
 /// Rows of a window that are kept at hand.
-const ROWS: usize = 32;
+const ROWS: usize = 8;
 
 /// Taps whose sum fits 16 bits.
 const LARGEST_COUNT: usize = 256;
@@ -18,13 +19,12 @@ const BLOCK: usize = 8;
 
 /// [`AveragePool::row`].
 pub fn average_row(pool: &AveragePool<'_>, input: &Map<'_>, y: usize, output: &mut [i8]) -> Option<()> {
-    match Under::new(&pool.window, input, y) {
-        Some(under) => under.sums(output, |sum, count| pool.finish(sum, count, input.zero_point)),
-        None => pool.row(input, y, output),
-    }
+    let mut rows = [&[][..]; ROWS];
+    let under = Under::new(&pool.window, input, y, &mut rows)?;
+    under.sums(output, |sum, count| pool.finish(sum, count, input.zero_point))
 }
 
-/// [`pool::average_row_tflite`].
+/// [`crate::pool::average_row_tflite`].
 pub fn average_row_tflite(
     window: &Window,
     input: &Map<'_>,
@@ -32,58 +32,58 @@ pub fn average_row_tflite(
     output: &mut [i8],
     rule: &TfLite,
 ) -> Option<()> {
-    match Under::new(window, input, y) {
-        Some(under) => under.sums(output, |sum, count| finish_tflite(sum, count, rule)),
-        None => pool::average_row_tflite(window, input, y, output, rule),
-    }
+    let mut rows = [&[][..]; ROWS];
+    Under::new(window, input, y, &mut rows)?.sums(output, |sum, count| finish_tflite(sum, count, rule))
 }
 
-/// [`pool::mean_tflite`].
+/// [`crate::pool::mean_tflite`].
 pub fn mean_tflite(input: &Map<'_>, output: &mut [i8], rule: &TfLite, channel: &TfLiteChannel) -> Option<()> {
     let window = whole_window(input)?;
-    match Under::new(&window, input, 0) {
-        Some(under) => {
-            under.sums(output, |sum, _| Some(rule.finish(channel, sum.wrapping_add(channel.bias))))
-        }
-        None => pool::mean_tflite(input, output, rule, channel),
-    }
+    let finish = |sum: i32, _| Some(rule.finish(channel, sum.wrapping_add(channel.bias)));
+    let mut rows = [&[][..]; ROWS];
+    Under::new(&window, input, 0, &mut rows)?.sums(output, finish)
 }
 
-/// [`pool::max_row`].
+/// [`crate::pool::max_row`].
 pub fn max_row(window: &Window, input: &Map<'_>, y: usize, output: &mut [i8], bounds: [i8; 2]) -> Option<()> {
-    match Under::new(window, input, y) {
-        Some(under) => under.maxima(output, bounds),
-        None => pool::max_row(window, input, y, output, bounds),
-    }
+    let mut rows = [&[][..]; ROWS];
+    Under::new(window, input, y, &mut rows)?.maxima(output, bounds)
 }
 
 /// The rows of a map that a row of outputs sees.
-struct Under<'a> {
+struct Under<'a, 'd> {
     window: &'a Window,
-    rows: [&'a [i8]; ROWS],
-    /// How many of them there are.
-    count: usize,
-    width: usize,
-    channels: usize,
+    input: &'a Map<'d>,
+    vertical: Taps,
+    /// The first of them.
+    rows: &'a [&'d [i8]; ROWS],
 }
 
-impl<'a> Under<'a> {
-    /// `None` where the portable kernels have to do it, or to refuse it.
-    fn new(window: &'a Window, input: &Map<'a>, y: usize) -> Option<Self> {
+impl<'a, 'd> Under<'a, 'd> {
+    /// `None` where rows are not in memory.
+    #[inline(never)]
+    fn new(window: &'a Window, input: &'a Map<'d>, y: usize, rows: &'a mut [&'d [i8]; ROWS]) -> Option<Self> {
         let vertical = window.taps(0, y, input.height)?;
-        let count = vertical.end.checked_sub(vertical.first)?;
-        let mut rows: [&[i8]; ROWS] = [&[]; ROWS];
-        for (index, row) in rows.get_mut(..count)?.iter_mut().enumerate() {
-            *row = input.row(vertical.start.checked_add(index.checked_mul(vertical.step)?)?)?;
+        let mut at = vertical.start;
+        for row in rows.iter_mut().take(vertical.end.wrapping_sub(vertical.first)) {
+            *row = input.row(at)?;
+            at = at.wrapping_add(vertical.step);
         }
-        let narrow = usize::from(window.kernel[1]) <= LARGEST_COUNT;
-        (narrow && input.channels > 0).then_some(Self {
-            window,
-            rows,
-            count,
-            width: input.width,
-            channels: input.channels,
-        })
+        (input.channels > 0).then_some(Self { window, input, vertical, rows })
+    }
+
+    /// How many rows there are.
+    fn count(&self) -> usize {
+        self.vertical.end.wrapping_sub(self.vertical.first)
+    }
+
+    /// A row: those that are not at hand are looked up each time.
+    #[inline]
+    fn row(&self, index: usize) -> Option<&'d [i8]> {
+        match self.rows.get(index) {
+            Some(row) => Some(row),
+            None => self.input.row(self.vertical.start.wrapping_add(index.wrapping_mul(self.vertical.step))),
+        }
     }
 
     /// For each pixel of a row of outputs: its values, where its first tap is in a row, how many there are in a row and how far apart.
@@ -92,74 +92,92 @@ impl<'a> Under<'a> {
         output: &mut [i8],
         mut visit: impl FnMut(&mut [i8], Steps) -> Option<()>,
     ) -> Option<()> {
-        for (x, pixel) in output.chunks_exact_mut(self.channels.max(1)).enumerate() {
-            let taps = self.window.taps(1, x, self.width)?;
-            visit(
-                pixel,
-                Steps {
-                    start: taps.start.checked_mul(self.channels)?,
-                    count: taps.end.checked_sub(taps.first)?,
-                    stride: taps.step.checked_mul(self.channels)?,
-                },
-            )?;
+        let channels = self.input.channels;
+        for (x, pixel) in output.chunks_exact_mut(channels.max(1)).enumerate() {
+            let taps = self.window.taps(1, x, self.input.width)?;
+            let steps = Steps {
+                start: taps.start.checked_mul(channels)?,
+                count: taps.end.checked_sub(taps.first)?,
+                stride: taps.step.checked_mul(channels)?,
+            };
+            visit(pixel, steps)?;
         }
         Some(())
     }
 
     /// Sums of all taps on the map, each finished with the number of taps.
     fn sums(&self, output: &mut [i8], finish: impl Fn(i32, usize) -> Option<i8>) -> Option<()> {
-        let rows = self.rows.get(..self.count)?;
-        self.each_pixel(output, |pixel, steps| {
-            let count = self.count.checked_mul(steps.count)?;
-            let at_once = LARGEST_COUNT.checked_div(steps.count.max(1))?;
-            let (blocks, rest) = pixel.as_chunks_mut::<BLOCK>();
-            let mut steps = steps;
-            for block in blocks {
+        self.each_pixel(output, |pixel, mut steps| {
+            let count = self.count().checked_mul(steps.count)?;
+            for block in pixel.chunks_mut(BLOCK) {
                 let mut sums = [0; BLOCK];
-                for rows in rows.chunks(at_once.max(1)) {
-                    let mut lanes = [0; 4];
-                    for row in rows {
-                        steps.add(row, &mut lanes)?;
-                    }
-                    flush(&mut sums, lanes);
+                if block.len() == BLOCK {
+                    self.block(steps, &mut sums)?;
+                } else {
+                    self.part(steps, sums.get_mut(..block.len())?)?;
                 }
                 for (value, sum) in block.iter_mut().zip(sums) {
                     *value = finish(sum, count)?;
                 }
                 steps.start = steps.start.checked_add(BLOCK)?;
             }
-            for (channel, value) in rest.iter_mut().enumerate() {
-                let mut sum = 0i32;
-                for row in rows {
-                    let mut at = steps.start.checked_add(channel)?;
-                    for _ in 0..steps.count {
-                        sum = sum.wrapping_add(i32::from(*row.get(at)?));
-                        at = at.checked_add(steps.stride)?;
-                    }
-                }
-                *value = finish(sum, count)?;
-            }
             Some(())
         })
+    }
+
+    /// Sums of a block of channels.
+    #[inline(never)]
+    fn block(&self, mut left: Steps, sums: &mut [i32; BLOCK]) -> Option<()> {
+        let count = self.count();
+        while left.count > 0 {
+            let steps = Steps { count: left.count.min(LARGEST_COUNT), ..left };
+            let at_once = LARGEST_COUNT.checked_div(steps.count)?;
+            let mut index = 0;
+            while index < count {
+                let end = index.wrapping_add(at_once).min(count);
+                let mut lanes = [0; 4];
+                for index in index..end {
+                    steps.add(self.row(index)?, &mut lanes)?;
+                }
+                flush(sums, lanes);
+                index = end;
+            }
+            left.count = left.count.wrapping_sub(steps.count);
+            left.start = left.start.wrapping_add(steps.count.wrapping_mul(left.stride));
+        }
+        Some(())
+    }
+
+    /// Sums of channels that are less than a block.
+    #[inline(never)]
+    fn part(&self, steps: Steps, sums: &mut [i32]) -> Option<()> {
+        for index in 0..self.count() {
+            let row = self.row(index)?;
+            let mut at = steps.start;
+            for _ in 0..steps.count {
+                for (sum, &value) in sums.iter_mut().zip(row.get(at..)?) {
+                    *sum = sum.wrapping_add(i32::from(value));
+                }
+                at = at.checked_add(steps.stride)?;
+            }
+        }
+        Some(())
     }
 
     /// The largest value of all taps on the map, within bounds.
     fn maxima(&self, output: &mut [i8], [min, max]: [i8; 2]) -> Option<()> {
         let bounds = Bounds::new(min, max);
-        let rows = self.rows.get(..self.count)?;
+        let channels = self.input.channels;
         self.each_pixel(output, |pixel, steps| {
             pixel.fill(i8::MIN);
-            for row in rows {
+            for index in 0..self.count() {
+                let row = self.row(index)?;
                 let mut at = steps.start;
                 let mut left = steps.count;
                 while left > 0 {
                     // Two taps at once; an odd one twice.
                     let next = if left > 1 { at.checked_add(steps.stride)? } else { at };
-                    larger(
-                        pixel,
-                        row.get(at..)?.get(..self.channels)?,
-                        row.get(next..)?.get(..self.channels)?,
-                    );
+                    larger(pixel, row.get(at..)?.get(..channels)?, row.get(next..)?.get(..channels)?);
                     left = left.saturating_sub(2);
                     at = next.checked_add(steps.stride)?;
                 }

@@ -5,11 +5,12 @@ use core::ops::Range;
 use super::PARTS;
 use super::depthwise::{Depthwise3x3, Rows, Work};
 use super::depthwise_any::DepthwiseAny;
+use super::linked;
 use super::pack::{self, clamp};
 use super::pointwise::{self, Placement, Pointwise, fold};
 use super::quads::{self, Quads};
 use crate::Map;
-use crate::arch::{ConvShape, Parameters, SeparableRules, SeparableShape};
+use crate::arch::{ConvShape, KERNELS, Parameters, SeparableRules, SeparableShape};
 use crate::requantize::Rule;
 use crate::scratch::{SPARE, align, take};
 
@@ -21,34 +22,45 @@ struct Parts {
 }
 
 /// How a depthwise convolution is made.
-enum Layer {
+enum Layer<const LINKED: u64> {
     Three(Depthwise3x3),
     Any(DepthwiseAny),
 }
 
-impl Layer {
+impl<const LINKED: u64> Layer<LINKED> {
+    /// Whether [`DepthwiseAny`] is linked; asked wherever it is called, for the linker to see.
+    const ANY: bool = LINKED & linked::DEPTHWISE_ANY != 0;
+
     fn new(shape: &ConvShape) -> Option<Self> {
-        Depthwise3x3::new(shape).map(Self::Three).or_else(|| DepthwiseAny::new(shape).map(Self::Any))
+        if LINKED & linked::DEPTHWISE_3X3 != 0
+            && let Some(layer) = Depthwise3x3::new(shape)
+        {
+            return Some(Self::Three(layer));
+        }
+        if Self::ANY { DepthwiseAny::new(shape).map(Self::Any) } else { None }
     }
 
     fn outputs(&self) -> usize {
         match self {
             Self::Three(layer) => layer.outputs,
-            Self::Any(layer) => layer.outputs(),
+            Self::Any(layer) if Self::ANY => layer.outputs(),
+            Self::Any(_) => 0,
         }
     }
 
     fn column(&self) -> usize {
         match self {
             Self::Three(layer) => layer.column(),
-            Self::Any(layer) => layer.column(),
+            Self::Any(layer) if Self::ANY => layer.column(),
+            Self::Any(_) => 0,
         }
     }
 
     fn block(&self, outputs: usize) -> usize {
         match self {
             Self::Three(layer) => layer.block(outputs),
-            Self::Any(layer) => layer.block(outputs),
+            Self::Any(layer) if Self::ANY => layer.block(outputs),
+            Self::Any(_) => 0,
         }
     }
 
@@ -56,7 +68,8 @@ impl Layer {
     fn part(&self, columns: Range<usize>) -> Option<Self> {
         match self {
             Self::Three(layer) => layer.part(columns).map(Self::Three),
-            Self::Any(layer) => layer.part(columns).map(Self::Any),
+            Self::Any(layer) if Self::ANY => layer.part(columns).map(Self::Any),
+            Self::Any(_) => None,
         }
     }
 
@@ -91,20 +104,24 @@ impl Layer {
 
     /// Whether a pointwise convolution of so many outputs goes through [`Quads`].
     fn quads(&self, outputs: usize) -> bool {
-        matches!(self, Self::Three(_)) && quads::suits(self.outputs(), self.steps(), outputs)
+        LINKED & linked::QUADS != 0
+            && matches!(self, Self::Three(_))
+            && quads::suits(self.outputs(), self.steps(), outputs)
     }
 
     fn words<R: Rule>(&self) -> usize {
         match self {
             Self::Three(layer) => layer.words::<R>(),
-            Self::Any(layer) => layer.words(),
+            Self::Any(layer) if Self::ANY => layer.words(),
+            Self::Any(_) => 0,
         }
     }
 
     fn pack<R: Rule>(&self, parameters: &Parameters<'_, R>, packed: &mut [u32]) -> Option<()> {
         match self {
             Self::Three(layer) => layer.pack(parameters, packed),
-            Self::Any(layer) => layer.pack(parameters, packed),
+            Self::Any(layer) if Self::ANY => layer.pack(parameters, packed),
+            Self::Any(_) => None,
         }
     }
 
@@ -118,33 +135,45 @@ impl Layer {
     ) -> Option<()> {
         match self {
             Self::Three(layer) => layer.rows(rule, packed, input, rows, work),
-            Self::Any(layer) => layer.rows(rule, packed, input, rows, work),
+            Self::Any(layer) if Self::ANY => layer.rows(rule, packed, input, rows, work),
+            Self::Any(_) => None,
         }
     }
 }
 
+/// [`super::Arch::depthwise_kernels`].
+pub fn depthwise_kernels(shape: &ConvShape) -> u64 {
+    if Depthwise3x3::new(shape).is_some() { linked::DEPTHWISE_3X3 } else { linked::DEPTHWISE_ANY }
+}
+
+/// [`super::Arch::separable_kernels`].
+pub fn kernels(shape: &SeparableShape) -> u64 {
+    let quads = Layer::<{ KERNELS }>::new(&shape.depthwise).is_some_and(|layer| layer.quads(shape.outputs));
+    depthwise_kernels(&shape.depthwise) | if quads { linked::QUADS } else { linked::PAIRS }
+}
+
 /// [`super::Arch::depthwise_words`].
-pub fn depthwise_words<R: Rule>(shape: &ConvShape) -> Option<usize> {
-    Some(Layer::new(shape)?.words::<R>())
+pub fn depthwise_words<R: Rule, const LINKED: u64>(shape: &ConvShape) -> Option<usize> {
+    Some(Layer::<LINKED>::new(shape)?.words::<R>())
 }
 
 /// [`super::Arch::pack_depthwise`].
-pub fn pack_depthwise<R: Rule>(
+pub fn pack_depthwise<R: Rule, const LINKED: u64>(
     shape: &ConvShape,
     parameters: &Parameters<'_, R>,
     packed: &mut [u32],
 ) -> Option<()> {
-    Layer::new(shape)?.pack(parameters, packed)
+    Layer::<LINKED>::new(shape)?.pack(parameters, packed)
 }
 
 /// [`super::Arch::depthwise_scratch_in_parts`] and [`super::Arch::separable_scratch_in_parts`].
-pub fn depthwise_scratch(shape: &ConvShape, parts: usize) -> usize {
-    Layer::new(shape).map_or(0, |layer| layer.scratch(layer.parts(parts)))
+pub fn depthwise_scratch<const LINKED: u64>(shape: &ConvShape, parts: usize) -> usize {
+    Layer::<LINKED>::new(shape).map_or(0, |layer| layer.scratch(layer.parts(parts)))
 }
 
 /// A depthwise convolution and its parameters.
-struct Depthwise<'a, R: Rule> {
-    layer: &'a Layer,
+struct Depthwise<'a, R: Rule, const LINKED: u64> {
+    layer: &'a Layer<LINKED>,
     rule: &'a R,
     packed: &'a [u32],
     quads: bool,
@@ -157,7 +186,7 @@ struct Made<'a> {
     columns: Range<usize>,
 }
 
-impl<R: Rule> Depthwise<'_, R> {
+impl<R: Rule, const LINKED: u64> Depthwise<'_, R, LINKED> {
     /// Makes two rows at a time in the stream, or one at the end, in as few parts as there is memory for; `then` takes each part from there
     /// to the rows of the output.
     fn rows(
@@ -200,7 +229,7 @@ impl<R: Rule> Depthwise<'_, R> {
 }
 
 /// [`super::Arch::depthwise`].
-pub fn depthwise<R: Rule>(
+pub fn depthwise<R: Rule, const LINKED: u64>(
     shape: &ConvShape,
     rule: &R,
     packed: &[u32],
@@ -209,7 +238,7 @@ pub fn depthwise<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Layer::new(shape)?;
+    let layer = Layer::<LINKED>::new(shape)?;
     let channels = shape.output[2];
     let row_length = channels.checked_mul(shape.output[1])?;
     let columns = layer.column();
@@ -228,7 +257,8 @@ pub fn depthwise<R: Rule>(
     Some(())
 }
 
-/// Two of each four values, from the first or the third on, as bytes.
+/// Two of each four values, from the first or the third on, as bytes. Compiled with this crate, whatever calls it.
+#[inline(never)]
 fn narrow(values: &[i16], first: usize, bytes: &mut [i8]) -> Option<()> {
     let mut values = values.get(first..)?;
     let mut fours = bytes.chunks_exact_mut(4);
@@ -248,19 +278,19 @@ fn narrow(values: &[i16], first: usize, bytes: &mut [i8]) -> Option<()> {
 }
 
 /// [`super::Arch::separable_words`].
-pub fn words<R: Rule>(shape: &SeparableShape) -> Option<usize> {
-    let layer = Layer::new(&shape.depthwise)?;
+pub fn words<R: Rule, const LINKED: u64>(shape: &SeparableShape) -> Option<usize> {
+    let layer = Layer::<LINKED>::new(&shape.depthwise)?;
     let words = if layer.quads(shape.outputs) { quads::words::<R> } else { pointwise::words::<R> };
     layer.words::<R>().checked_add(words(shape.outputs, layer.steps())?)
 }
 
 /// [`super::Arch::pack_separable`].
-pub fn pack<R: Rule>(
+pub fn pack<R: Rule, const LINKED: u64>(
     shape: &SeparableShape,
     [depthwise, pointwise]: [&Parameters<'_, R>; 2],
     packed: &mut [u32],
 ) -> Option<()> {
-    let layer = Layer::new(&shape.depthwise)?;
+    let layer = Layer::<LINKED>::new(&shape.depthwise)?;
     let channels = shape.depthwise.output[2];
     let (first, second) = packed.split_at_mut_checked(layer.words::<R>())?;
     layer.pack(depthwise, first)?;
@@ -270,7 +300,7 @@ pub fn pack<R: Rule>(
 }
 
 /// [`super::Arch::separable`].
-pub fn separable<R: Rule>(
+pub fn separable<R: Rule, const LINKED: u64>(
     shape: &SeparableShape,
     rules: &SeparableRules<'_, R>,
     packed: &[u32],
@@ -279,7 +309,7 @@ pub fn separable<R: Rule>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Layer::new(&shape.depthwise)?;
+    let layer = Layer::<LINKED>::new(&shape.depthwise)?;
     let (first, second) = packed.split_at_checked(layer.words::<R>())?;
     let outputs = shape.outputs;
     let width = layer.outputs();
@@ -287,14 +317,14 @@ pub fn separable<R: Rule>(
     let quads = layer.quads(outputs);
     let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first, quads };
     let (steps, column) = (layer.steps(), layer.column());
-    let last = Last { rules, weights: second, steps, outputs, quads, column, row_length };
+    let last = Last::<R, LINKED> { rules, weights: second, steps, outputs, quads, column, row_length };
     depthwise.rows(input, y, row_length, output, scratch, |made, output| last.make(made, output))?;
     clamp(&rules.pointwise, output);
     Some(())
 }
 
 /// What comes after the depthwise convolution.
-struct Last<'a, R: Rule> {
+struct Last<'a, R: Rule, const LINKED: u64> {
     rules: &'a SeparableRules<'a, R>,
     weights: &'a [u32],
     steps: usize,
@@ -306,13 +336,16 @@ struct Last<'a, R: Rule> {
     row_length: usize,
 }
 
-impl<R: Rule> Last<'_, R> {
+impl<R: Rule, const LINKED: u64> Last<'_, R, LINKED> {
     /// Makes what is in the stream.
     fn make(&self, Made { stream, two, columns }: Made<'_>, output: &mut [i8]) -> Option<()> {
         let &Self { rules, weights, steps, outputs, column, row_length, .. } = self;
         let (start, width) = (columns.start.checked_mul(outputs)?, columns.len());
         let rule = &rules.pointwise;
         if !self.quads {
+            if LINKED & linked::PAIRS == 0 {
+                return None;
+            }
             middle(rules, stream);
             let pointwise = Pointwise { rule, weights, steps, outputs };
             if !two {

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "calls of assembly")]
 
 use super::{Core, Stream, Work};
+use crate::requantize::Rule;
 
 /// Arguments of the 1x1 kernel.
 #[repr(C)]
@@ -54,22 +55,26 @@ pub(in crate::arch) unsafe trait Assembly: Core {
 
 /// [`Core::pointwise`].
 #[inline]
-pub(in crate::arch) fn pointwise<C: Assembly>(
+pub(in crate::arch) fn pointwise<C: Assembly, R: Rule>(
     stream: &Stream<'_, C>,
     x: &[u32],
     output: &mut [i8],
     at: [usize; 4],
 ) -> Option<()> {
     stream.fits(x, output, at)?;
+    if stream.tflite != R::TFLITE {
+        return None;
+    }
     let [first, rest @ ..] = at;
     let output = output.get_mut(first..)?.as_mut_ptr();
     let distances = rest.map(|at| at.wrapping_sub(first));
     let arguments = Pointwise { x: x.as_ptr(), stream: stream.words.as_ptr(), output, distances };
+    // Chosen by what is known when it is compiled, so that one of them is linked.
     let [q32, tflite] = const { C::FUNCTIONS.pointwise };
     // SAFETY: a `Stream` has been checked: its jumps lead to the steps that its weights are for, it has `channels` channels of `depth`
     // weights, and it ends. `x` has two words a weight; `channels` bytes from each place in `at` on are in `output`.
     unsafe {
-        if stream.tflite {
+        if R::TFLITE {
             tflite(&arguments);
         } else {
             q32(&arguments);
@@ -94,19 +99,22 @@ pub(in crate::arch) fn widen<C: Assembly>(sources: [&[i8]; 4], x: &mut [u32]) ->
 }
 
 /// [`Core::depthwise`].
-pub(in crate::arch) fn depthwise<C: Assembly>(
+pub(in crate::arch) fn depthwise<C: Assembly, R: Rule>(
     work: &Work<'_>,
     records: &[u32],
     words: &mut [u32],
     x: &mut [u32],
 ) -> Option<()> {
     work.fits::<C>(records, words, x)?;
+    if work.taps.tflite != R::TFLITE {
+        return None;
+    }
     let Work { columns, before, taps } = work;
     let functions = const { C::FUNCTIONS };
     let [columns_1, columns_2] = functions.columns;
     let make_columns = if columns.stride == 1 { columns_1 } else { columns_2 };
     let [q32, tflite] = functions.taps;
-    let [taps_1, taps_2] = if taps.tflite { tflite } else { q32 };
+    let [taps_1, taps_2] = if R::TFLITE { tflite } else { q32 };
     let [by_pairs, by_columns] = if taps.stride == 1 { taps_1 } else { taps_2 };
     let [ahead_1, ahead_2] = functions.ahead;
     let ahead = if taps.stride == 1 { ahead_1 } else { ahead_2 };

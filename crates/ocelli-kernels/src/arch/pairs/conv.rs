@@ -124,7 +124,7 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
         for (tap_y, x) in x.chunks_exact_mut(NonZero::new(run)?.get()).enumerate().take(kernel_rows) {
             C::widen(windows.runs(&pixels, sources, tap_y)?, x)?;
         }
-        C::pointwise(&stream, x, group, at)?;
+        C::pointwise::<R>(&stream, x, group, at)?;
     }
     requantize::clamp(rule, output);
     Some(())

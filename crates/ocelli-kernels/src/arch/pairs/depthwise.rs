@@ -245,7 +245,7 @@ impl<'a, 'd> Worker<'a, 'd> {
         let taps = Taps { stride: horizontal, tflite: R::TFLITE, count: tile.count, steps };
         let start = tile.slot / 2 * depth * 2 + tile.slot % 2;
         let records = self.records.get(..channels * record::<C>(R::TFLITE))?;
-        C::depthwise(&Work { columns, before, taps }, records, words, x.get_mut(start..)?)
+        C::depthwise::<R>(&Work { columns, before, taps }, records, words, x.get_mut(start..)?)
     }
 }
 
@@ -379,15 +379,17 @@ pub(in crate::arch) fn depthwise<C: Core, R: Rule>(
     Some(())
 }
 
-/// Writes the low (0) or high (1) values of pair words as pixels.
+/// Writes the low (0) or high (1) values of pair words as pixels. Compiled with this crate, whatever calls it.
+#[inline(never)]
 fn store(x: &[u32], channels: NonZero<usize>, output: &mut [i8], half: usize) {
     let Some(double) = channels.checked_mul(NonZero::<usize>::MIN.saturating_add(1)) else { return };
+    // A low value that is negative has taken one from the high one.
+    let (round, shift) = if half == 0 { (0, 0) } else { (0x8000, 16) };
     for (pixels, x) in output.chunks_mut(double.get()).zip(x.chunks(double.get())) {
         for (slot, pixel) in pixels.chunks_mut(channels.get()).enumerate() {
-            for (value, words) in pixel.iter_mut().zip(x.chunks_exact(2)) {
-                if let Some(&word) = words.get(slot) {
-                    *value = values(word)[half & 1];
-                }
+            for (value, &[first, second]) in pixel.iter_mut().zip(x.as_chunks::<2>().0) {
+                let word = if slot == 0 { first } else { second };
+                *value = (word.wrapping_add(round) >> shift) as i8;
             }
         }
     }

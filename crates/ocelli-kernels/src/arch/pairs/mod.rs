@@ -27,7 +27,7 @@ pub(super) use requantize::{finish_wide, wide_trailer};
 pub(super) use separable::{check_separable, pack_separable, separable, separable_scratch, separable_words};
 pub(super) use stream::{Jump, Stream, model_pointwise, model_widen};
 
-use crate::requantize::{TfLite, TfLiteChannel};
+use crate::requantize::{Rule, TfLite, TfLiteChannel};
 
 /// Words that a channel's requantization has at most.
 pub(super) const TRAILER: usize = 5;
@@ -60,10 +60,15 @@ pub(super) trait Core: Sized {
     /// The int8 value of an accumulator.
     fn finish(trailer: [u32; TRAILER], accumulator: i32, tflite: bool) -> i8;
 
-    /// All channels of `stream` for four pixels: `x` holds two pair words a weight, pixels 0 and 1, 2 and 3. Pixel `i` goes to
+    /// All channels of `stream`, which is under the rule `R`, for four pixels: `x` holds two pair words a weight, pixels 0 and 1, 2 and 3. Pixel `i` goes to
     /// `output[at[i]..]`. Later pixels are written first, so that a pixel that does not exist may share the place of one before it.
     #[inline]
-    fn pointwise(stream: &Stream<'_, Self>, x: &[u32], output: &mut [i8], at: [usize; 4]) -> Option<()> {
+    fn pointwise<R: Rule>(
+        stream: &Stream<'_, Self>,
+        x: &[u32],
+        output: &mut [i8],
+        at: [usize; 4],
+    ) -> Option<()> {
         model_pointwise(stream, x, output, at)
     }
 
@@ -73,10 +78,10 @@ pub(super) trait Core: Sized {
         model_widen(sources, x)
     }
 
-    /// All channels of a tile of a depthwise convolution: columns of pair words are made in `words` channel by channel; the first output's
+    /// All channels of a tile of a depthwise convolution under the rule `R`: columns of pair words are made in `words` channel by channel; the first output's
     /// pair word of channel `c` goes to `x[2 * c]`.
     #[inline]
-    fn depthwise(work: &Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
+    fn depthwise<R: Rule>(work: &Work<'_>, records: &[u32], words: &mut [u32], x: &mut [u32]) -> Option<()> {
         each_channel::<Self>(work, records, words, x)
     }
 

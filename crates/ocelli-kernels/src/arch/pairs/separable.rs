@@ -114,7 +114,7 @@ pub(in crate::arch) fn separable<C: Core, R: Rule>(
                 // Where the last group has one pair only, the other goes to the same place first.
                 let [second_low, second_high] = if slots > 1 { places.next()? } else { [low, low] };
                 slots = slots.saturating_sub(2);
-                C::pointwise(&stream, x, output, [low, high, second_low, second_high])?;
+                C::pointwise::<R>(&stream, x, output, [low, high, second_low, second_high])?;
             }
             first += count;
         }

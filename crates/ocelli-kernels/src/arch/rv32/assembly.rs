@@ -5,6 +5,7 @@ use core::arch::global_asm;
 
 use super::Rv32;
 use crate::arch::pairs::Stream;
+use crate::requantize::Rule;
 
 global_asm!(include_str!("pointwise.s"), options(raw));
 
@@ -25,13 +26,16 @@ unsafe extern "C" {
 
 /// [`super::Core::pointwise`].
 #[inline]
-pub(super) fn pointwise(
+pub(super) fn pointwise<R: Rule>(
     stream: &Stream<'_, Rv32>,
     x: &[u32],
     output: &mut [i8],
     at: [usize; 4],
 ) -> Option<()> {
     stream.fits(x, output, at)?;
+    if stream.tflite != R::TFLITE {
+        return None;
+    }
     if stream.channels == 0 {
         return Some(());
     }
@@ -48,7 +52,7 @@ pub(super) fn pointwise(
     // SAFETY: a `Stream` has been checked: its jumps are to the steps that its weights are for, and it has `channels` channels of `depth`
     // weights, at least one. `x` has two words a weight; `channels` bytes from each place in `at` on are in `output`.
     unsafe {
-        if stream.tflite {
+        if R::TFLITE {
             ocelli_rv32_pointwise_tflite(&arguments);
         } else {
             ocelli_rv32_pointwise_q32(&arguments);

@@ -82,13 +82,13 @@ impl Core for Rv32 {
 
     #[cfg(ocelli_rv32)]
     #[inline]
-    fn pointwise(
+    fn pointwise<R: Rule>(
         stream: &pairs::Stream<'_, Self>,
         x: &[u32],
         output: &mut [i8],
         at: [usize; 4],
     ) -> Option<()> {
-        assembly::pointwise(stream, x, output, at)
+        assembly::pointwise::<R>(stream, x, output, at)
     }
 
     #[inline]
