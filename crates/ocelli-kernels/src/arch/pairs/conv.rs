@@ -91,7 +91,7 @@ pub(in crate::arch) fn conv<C: Core, R: Rule>(
                 (from, to) = (from + depth, to + channels.get());
             }
             C::widen(sources, x)?;
-            C::pointwise(&stream, x, group, at)?;
+            C::pointwise::<R>(&stream, x, group, at)?;
         }
         requantize::clamp(rule, output);
         return Some(());
