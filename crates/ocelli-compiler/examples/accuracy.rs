@@ -13,7 +13,7 @@ use ocelli_compiler::float::FloatModel;
 use ocelli_compiler::import;
 use ocelli_compiler::pack::pack;
 use ocelli_compiler::plan::plan;
-use ocelli_compiler::quantize::{Effort, Options, quantize};
+use ocelli_compiler::quantize::{Effort, Options, constant_channels, quantize};
 use ocelli_compiler::simplify::simplify;
 use ocelli_format::Metadata;
 
@@ -254,7 +254,13 @@ fn run(case: &Case, folder: &Path, options: &Options, layers: bool) -> Result<()
         "| {} | {} | {accuracy} | {:.1} % | {:.1} dB |",
         case.title, found.samples, found.agreement_percent, found.sqnr_db
     );
-    eprintln!("{}: quantized in {quantize_seconds:.1} s, evaluated in {seconds:.1} s", case.name);
+    let mut folded = quantized.graph;
+    constant_channels::fold(&mut folded);
+    let macs: u64 = folded.nodes.iter().map(|node| folded.macs(node)).sum();
+    eprintln!(
+        "{}: quantized in {quantize_seconds:.1} s, evaluated in {seconds:.1} s; {macs} MACs without constant channels",
+        case.name
+    );
     Ok(())
 }
 

@@ -4,3 +4,4 @@ pub mod data;
 mod divergence;
 pub(crate) mod places;
 pub mod ranges;
+pub mod unseen;

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::data::{DataError, Dataset};
 use super::divergence::least_divergence;
 use super::places::PlaceValues;
+use super::unseen::{Excess, Unseen};
 use crate::float::{FloatError, FloatModel};
 use crate::graph::{Graph, TensorId};
 
@@ -63,6 +64,8 @@ pub enum CalibrationError {
 #[derive(Clone, Debug)]
 pub struct Statistics {
     tensors: Vec<Option<TensorStatistics>>,
+    /// What half of the inputs does not show of each tensor.
+    unseen: Vec<Unseen>,
     /// Values of convolutions' outputs at some places.
     outputs: Vec<Option<PlaceValues>>,
 }
@@ -110,6 +113,7 @@ pub fn collect(
 
     let mut statistics = Statistics {
         tensors: vec![None; graph.tensors.len()],
+        unseen: (0..graph.tensors.len()).map(|id| Unseen::of_tensor(graph, TensorId(id))).collect(),
         outputs: PlaceValues::of_graph(graph, samples.len()),
     };
     // Sums of floats depend on their order: each sample is summed apart, and the sums are added in the order of the samples.
@@ -118,8 +122,9 @@ pub fn collect(
             .par_iter()
             .map(|&sample| Statistics::of_sample(graph, run(sample)?, sample))
             .collect::<Result<_, _>>()?;
-        for of_sample in of_samples {
-            statistics.merge(of_sample);
+        for (index, of_sample) in of_samples.into_iter().enumerate() {
+            // Chunks are even.
+            statistics.merge(of_sample, index % 2);
         }
     }
     for tensor in statistics.tensors.iter_mut().flatten() {
@@ -142,10 +147,21 @@ pub fn collect(
                         _ => Vec::new(),
                     })
                     .collect();
-                Ok((statistics.histograms(&values), at_places))
+                let excess: Vec<Vec<Excess>> = statistics
+                    .unseen
+                    .iter()
+                    .zip(&values)
+                    .map(|(unseen, values)| {
+                        unseen.excess_of(index % 2, values.as_deref().unwrap_or_default())
+                    })
+                    .collect();
+                Ok((statistics.histograms(&values), excess, at_places))
             })
             .collect::<Result<_, CalibrationError>>()?;
-        for (counts, at_places) in of_samples {
+        for (counts, excess, at_places) in of_samples {
+            for ((unseen, excess), tensor) in statistics.unseen.iter_mut().zip(excess).zip(&graph.tensors) {
+                unseen.add(&excess, tensor.shape.pixels());
+            }
             histograms = add_histograms(histograms, counts);
             for (places, values) in statistics.outputs.iter_mut().zip(at_places) {
                 places.iter_mut().for_each(|places| places.values.extend_from_slice(&values));
@@ -184,6 +200,11 @@ impl Statistics {
         self.tensors.get(id.0)?.as_ref()
     }
 
+    /// The mean square of what values of a channel would lie beyond its range of so much room, had only half of the inputs been seen.
+    pub fn clipping(&self, id: TensorId, channel: usize, room: f64) -> f64 {
+        self.unseen.get(id.0).map_or(0.0, |unseen| unseen.clipping(channel, room))
+    }
+
     /// The output of a convolution at some places, before what follows it.
     pub fn output(&self, id: TensorId) -> Option<&PlaceValues> {
         self.outputs.get(id.0)?.as_ref()
@@ -203,10 +224,16 @@ impl Statistics {
                 statistics => Ok(statistics),
             }
         });
-        Ok(Self { tensors: tensors.collect::<Result<_, _>>()?, outputs: Vec::new() })
+        Ok(Self { tensors: tensors.collect::<Result<_, _>>()?, unseen: Vec::new(), outputs: Vec::new() })
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds an input of one half of all.
+    fn merge(&mut self, other: Self, half: usize) {
+        for (unseen, other) in self.unseen.iter_mut().zip(&other.tensors) {
+            if let Some(other) = other {
+                unseen.widen(half, &other.channel_ranges);
+            }
+        }
         for (tensor, other) in self.tensors.iter_mut().zip(other.tensors) {
             match (tensor.as_mut(), other) {
                 (Some(tensor), Some(other)) => tensor.merge(&other),
@@ -364,8 +391,11 @@ mod tests {
 
     /// Statistics of values that many samples of one channel take.
     fn statistics(values: &[f32]) -> TensorStatistics {
-        let mut all =
-            Statistics { tensors: vec![Some(TensorStatistics::of(values, 1))], outputs: Vec::new() };
+        let mut all = Statistics {
+            tensors: vec![Some(TensorStatistics::of(values, 1))],
+            unseen: Vec::new(),
+            outputs: Vec::new(),
+        };
         let (histogram, zeros) = all.histograms(&[Some(values.to_vec())]).remove(0);
         let tensor = all.tensors[0].take().unwrap();
         TensorStatistics { histogram, zeros, ..tensor }

@@ -15,6 +15,7 @@ use super::activations::LARGEST_RATIO;
 use super::prepare::Prepared;
 use super::weights;
 use crate::calibrate::ranges::Statistics;
+use crate::calibrate::unseen::ROOMS;
 use crate::graph::{Bias, Conv2d, Norm, Operator, Quantization, TensorId, Weights};
 
 /// For each tensor the factor of each channel: an int8 value stands for `scale * (q - zero_point) / factor`.
@@ -22,6 +23,9 @@ pub(super) type ChannelFactors = Vec<Option<Vec<f64>>>;
 
 /// A channel that hardly moves in calibration may move more later: it keeps the room of one that is smaller than the largest by this factor.
 const LARGEST_FACTOR: f64 = 32.0;
+
+/// What lies beyond all that was seen, of what lies beyond half of it: the chance that a value exceeds all of `n` others goes as `1 / n`.
+const UNSEEN_BY_ALL: f64 = 0.5;
 
 /// A channel that needs more than this many times the room of nine in ten is an outlier, by which the others' room is not measured.
 const OUTLIER: f64 = 4.0;
@@ -128,7 +132,8 @@ fn group(
         (false, true) => 1.0,
         (false, false) => WORTH,
     };
-    let (factors, range) = factors(&ranges, powers_of_two, &spread.readers, worth)?;
+    let clipping = |channel: usize, room: f64| statistics.clipping(prepared.source[first.0], channel, room);
+    let (factors, range) = factors(&ranges, powers_of_two, &spread.readers, worth, &clipping)?;
     Some(Group { members: spread.members, factors, powers_of_two, free, convolution, range })
 }
 
@@ -191,47 +196,65 @@ fn needed_ranges(prepared: &Prepared, statistics: &Statistics, id: TensorId) -> 
     Some(ranges.iter().map(needed).collect())
 }
 
-/// Factors for channels of these ranges, and the range of all times their factors; `None` where factors are not worth having.
+/// Factors for channels of these ranges, and the range of all times their factors; `None` where factors are not worth having. `clipping` is the
+/// mean square of what a channel's values lie beyond its range of some room.
 fn factors(
     ranges: &[[f32; 2]],
     powers_of_two: bool,
     readers: &[Reader],
     worth: f64,
+    clipping: &dyn Fn(usize, f64) -> f64,
 ) -> Option<(Vec<f64>, [f32; 2])> {
     let importance = importance(ranges.len(), readers);
     let rounding = |steps: &[f64]| -> f64 {
         steps.iter().zip(&importance).map(|(step, importance)| step * step * importance).sum()
     };
-    let whole = {
-        let low = ranges.iter().fold(0.0_f64, |low, range| low.min(f64::from(range[0])));
-        let high = ranges.iter().fold(0.0_f64, |high, range| high.max(f64::from(range[1])));
-        (high - low) / 255.0
-    };
+    let low = ranges.iter().fold(0.0_f32, |low, range| low.min(range[0]));
+    let high = ranges.iter().fold(0.0_f32, |high, range| high.max(range[1]));
+    let whole = f64::from(high - low) / 255.0;
     let above = (0..=255)
         .map(f64::from)
         .min_by(|&a, &b| rounding(&steps(ranges, a)).total_cmp(&rounding(&steps(ranges, b))))?;
-    let steps = steps(ranges, above);
-    let largest = steps.iter().copied().fold(0.0, f64::max);
-    if largest == 0.0 || !largest.is_finite() {
-        return None;
+    let needed = steps(ranges, above);
+    // Twelve times the variance of errors of channels of these steps.
+    let cost = |of_channels: &[f64]| -> f64 {
+        let clipped = of_channels.iter().zip(&needed).zip(&importance).enumerate();
+        let clipped = clipped.map(|(channel, ((step, needed), importance))| {
+            importance * clipping(channel, if *needed > 0.0 { step / needed } else { f64::INFINITY })
+        });
+        rounding(of_channels) + 12.0 * UNSEEN_BY_ALL * clipped.sum::<f64>()
+    };
+    let mut best: Option<(f64, Vec<f64>, f64)> = None;
+    for room in ROOMS {
+        // No channel needs more than the largest does.
+        let roomy = ranges.iter().map(|range| [(range[0] * room).max(low), (range[1] * room).min(high)]);
+        let steps = steps(&roomy.collect::<Vec<_>>(), above);
+        let largest = steps.iter().copied().fold(0.0, f64::max);
+        if largest == 0.0 || !largest.is_finite() {
+            return None;
+        }
+        let smallest =
+            largest.min(OUTLIER * nine_in_ten(&steps)).max(largest / MOST_OUTLYING) / LARGEST_FACTOR;
+        for exponent in [0.25, 0.5, 0.75, 1.0] {
+            let factor = |&step: &f64| {
+                let factor = (largest / step).powf(exponent).min(largest / smallest);
+                allowed(factor, powers_of_two)
+            };
+            let factors: Vec<f64> = steps.iter().map(factor).collect();
+            let of_channels: Vec<f64> = factors.iter().map(|factor| largest / factor).collect();
+            let errors = readers.iter().map(|reader| reader.weight_error(&factors));
+            let cost = cost(&of_channels) + errors.sum::<f64>();
+            if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+                best = Some((cost, factors, largest));
+            }
+        }
     }
-    let smallest = largest.min(OUTLIER * nine_in_ten(&steps)).max(largest / MOST_OUTLYING) / LARGEST_FACTOR;
-    let factors = |exponent: f64| -> Vec<f64> {
-        let factor = |&step: &f64| {
-            let factor = (largest / step).powf(exponent).min(largest / smallest);
-            allowed(factor, powers_of_two)
-        };
-        steps.iter().map(factor).collect()
-    };
-    let cost = |factors: &[f64]| {
-        let steps: Vec<f64> = factors.iter().map(|factor| largest / factor).collect();
-        rounding(&steps) + readers.iter().map(|reader| reader.weight_error(factors)).sum::<f64>()
-    };
-    let without = rounding(&vec![whole; ranges.len()]) + cost(&vec![1.0; ranges.len()])
-        - rounding(&vec![largest; ranges.len()]);
-    let best = [0.25, 0.5, 0.75, 1.0].map(factors).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    let ones = vec![1.0; ranges.len()];
+    let without = cost(&vec![whole; ranges.len()])
+        + readers.iter().map(|reader| reader.weight_error(&ones)).sum::<f64>();
+    let (least, factors, largest) = best?;
     let range = [-(largest * (255.0 - above)) as f32, (largest * above) as f32];
-    (without > cost(&best) * worth).then_some((best, range))
+    (without > least * worth).then_some((factors, range))
 }
 
 /// The step that nine in ten channels need no more than.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::graph::TensorId;
 use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode};
-use intervals::Intervals;
+pub(super) use intervals::Intervals;
 
 /// Channels of a tensor.
 type Channels = BTreeSet<usize>;

@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use super::constant_channels::Intervals;
 use super::run::{NodeRunner, Values, value};
 use super::{QuantizeError, rounding, weights};
 use crate::calibrate::places::PlaceValues;
@@ -94,10 +95,12 @@ pub(super) fn correct<'a>(
             values
         })
         .collect();
+    let mut intervals = Intervals::before(graph);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
-        if let (Operation::Conv2d(conv), Some(reference)) = (&node.operation, reference(index)) {
-            let mut conv = conv.clone();
+        if let (Operation::Conv2d(nearest), Some(reference)) = (&node.operation, reference(index)) {
+            intervals.follow(graph, node);
+            let mut conv = nearest.clone();
             let mut rounded_biases = Vec::new();
             if corrections.rounding {
                 let rounded = rounding::round_weights(graph, node, &conv, &reference, &images);
@@ -112,10 +115,23 @@ pub(super) fn correct<'a>(
                     }
                 }
             }
+            // What never changes has no error to bring down, and leaves the network as long as that is so.
+            let taps = conv.weights.len() / conv.bias.len();
+            for (channel, _) in intervals
+                .channels(node.output)
+                .iter()
+                .enumerate()
+                .filter(|(_, interval)| interval.is_constant())
+            {
+                let weights = channel * taps..(channel + 1) * taps;
+                conv.weights[weights.clone()].copy_from_slice(&nearest.weights[weights]);
+                conv.bias[channel] = nearest.bias[channel];
+            }
             graph.nodes[index].operation = Operation::Conv2d(conv);
         }
         let graph = &*graph;
         let node = &graph.nodes[index];
+        intervals.follow(graph, node);
         let runner = NodeRunner::new(graph, node)?;
         let finished: Vec<_> = node
             .inputs

@@ -58,7 +58,7 @@ pub(super) fn round_weights(
                 let problem = WeightedProblem::new(&patches, real(channel), scale, &outputs, slope);
                 if let Some(problem) = problem {
                     problem.descend(weights);
-                    *bias = Some(problem.bias(weights, &outputs, input.zero_point));
+                    *bias = Some(problem.bias(weights, input.zero_point));
                 }
             });
         } else if let Some(covariance) = covariance(&patches) {

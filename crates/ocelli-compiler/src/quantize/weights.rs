@@ -3,12 +3,16 @@
 use crate::graph::{Bias, Conv2d, Weights};
 use crate::quantized::{QuantizedConv2d, UNBOUNDED};
 
-/// The smallest ratio of `input scale * weight scale` to the output's scale: below it, the zero point in a `Q32` bias takes too many bits.
-/// A weight of full size moves the output by less than a hundredth of a step there.
-const SMALLEST_RATIO: f64 = 1.0 / (1u64 << 21) as f64;
+/// The smallest ratio of `input scale * weight scale` to the output's scale: below it, the zero point in a `Q32` bias takes too many bits
+/// for kernels that keep two accumulators of 24 bits in words together. A weight of full size moves the output by less than a step there, so
+/// that its rounding is lost in that of the output.
+const SMALLEST_RATIO: f64 = 1.0 / (1u64 << 14) as f64;
+
+/// The greatest bias before correction, for the same kernels.
+const LARGEST_BIAS: f64 = (1u64 << 21) as f64;
 
 /// The greatest bias, so that the accumulator has room beside it.
-const LARGEST_BIAS: f64 = (1u64 << 29) as f64;
+const MOST_BIAS: f64 = (1u64 << 30) as f64;
 
 /// Real weights, `[output channels][kernel height][kernel width][input channels / groups]`.
 pub(super) fn real_weights(conv: &Conv2d, channels: usize) -> Vec<f32> {
@@ -99,7 +103,7 @@ pub(super) fn bias_steps(bias: &[f64], input_scale: f64, weight_scales: &[f32]) 
         .zip(weight_scales)
         .map(|(&bias, &scale)| {
             let steps = bias / (input_scale * f64::from(scale));
-            steps.round().clamp(-2.0 * LARGEST_BIAS, 2.0 * LARGEST_BIAS) as i32
+            steps.round().clamp(-MOST_BIAS, MOST_BIAS) as i32
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use crate::quantized::{Operation, QuantizedConv2d, QuantizedGraph, QuantizedNode
 
 /// All values from `low` to `high` and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interval {
+pub(in crate::quantize) struct Interval {
     pub low: i8,
     pub high: i8,
 }
@@ -38,11 +38,18 @@ impl Interval {
 }
 
 /// An interval for each channel of each tensor.
-pub(super) struct Intervals(Vec<Vec<Interval>>);
+pub(in crate::quantize) struct Intervals(Vec<Vec<Interval>>);
 
 impl Intervals {
     /// Follows the network from its input, which may take any value.
     pub fn of(graph: &QuantizedGraph) -> Self {
+        let mut intervals = Self::before(graph);
+        graph.nodes.iter().for_each(|node| intervals.follow(graph, node));
+        intervals
+    }
+
+    /// Of constants; any of other tensors.
+    pub fn before(graph: &QuantizedGraph) -> Self {
         let any = graph.tensors.iter().map(|tensor| vec![ANY; tensor.shape.channels]).collect();
         let mut intervals = Self(any);
         for (index, tensor) in graph.tensors.iter().enumerate() {
@@ -50,12 +57,14 @@ impl Intervals {
                 intervals.0[index] = by_channel(values, tensor.shape.channels);
             }
         }
-        for node in &graph.nodes {
-            if let Some(found) = intervals.output(graph, node) {
-                intervals.0[node.output.0] = found;
-            }
-        }
         intervals
+    }
+
+    /// Takes a node's output from its inputs.
+    pub fn follow(&mut self, graph: &QuantizedGraph, node: &QuantizedNode) {
+        if let Some(found) = self.output(graph, node) {
+            self.0[node.output.0] = found;
+        }
     }
 
     /// The intervals of a tensor's channels.
