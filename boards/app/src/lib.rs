@@ -12,12 +12,14 @@ mod report;
 mod serial;
 mod serve;
 mod stack;
+mod update;
 
 pub use batch::{BatchError, Files, Memory, run_batch};
 pub use counter::{Counter, Unit};
 pub use frame::{FrameError, FrameSource, Row, run_frame};
 pub use profile::profile;
 pub use report::Report;
-pub use serial::{SerialRows, row_buffer};
+pub use serial::{SerialRows, row_and_model_buffer, row_buffer};
 pub use serve::{NoLed, serve};
 pub use stack::PaintedStack;
+pub use update::{FlashSlots, ModelSlots, NoSlots};

@@ -1,51 +1,51 @@
 //! Rows over a serial line, as `ocelli send` sends them.
 
+use core::convert::Infallible;
+
 use embedded_io::{Read, Write};
 use ocelli::{Model, Output, PixelFormat, RunError};
 use ocelli_serial::{
-    Damage, Done, Info, Kind, OUTPUT_PART, OVERHEAD, PROTOCOL, Packet, Pixels, Reason, Receiver, Refusal,
-    encoded_len,
+    Damage, Done, Info, Kind, MODEL_PART, OUTPUT_PART, OVERHEAD, Offer, PROTOCOL, Packet, Pixels, Reason,
+    Receiver, Refusal, encoded_len,
 };
+use ocelli_slots::Progress;
 use zerocopy::little_endian::{F32, U16, U32, U64};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::{Counter, FrameError, FrameSource, Row};
+use crate::{Counter, FrameError, FrameSource, ModelSlots, NoSlots, Row};
 
 /// The bytes that [`SerialRows`] needs for rows of so many pixels or values: a packet of three bytes each.
 pub const fn row_buffer(values: usize) -> usize {
     3 * values + OVERHEAD
 }
 
+/// As [`row_buffer`], where models come, too.
+pub const fn row_and_model_buffer(values: usize) -> usize {
+    if 3 * values > MODEL_PART { row_buffer(values) } else { MODEL_PART + OVERHEAD }
+}
+
 /// Takes rows from a port that reads and writes bytes, and answers as the protocol says. `N` is the size of a packet, at most: see
-/// [`row_buffer`].
+/// [`row_buffer`]. Where the board has slots for models, it takes models, too.
 #[derive(Debug)]
-pub struct SerialRows<P, const N: usize> {
+pub struct SerialRows<P, const N: usize, S = NoSlots> {
     port: P,
     receiver: Receiver<N>,
     info: Info,
+    slots: S,
 }
 
 impl<P: Read + Write, const N: usize> SerialRows<P, N> {
     /// Takes rows for that model from that port.
     pub fn new(port: P, model: &Model<'_>) -> Self {
-        let (input, output) = (model.input(), model.output());
-        let pixels = match (model.preprocessing(), input.channels) {
-            (Some(_), 1) => Pixels::Gray,
-            (Some(_), 3) => Pixels::Color,
-            _ => Pixels::None,
-        };
-        let info = Info {
-            protocol: PROTOCOL,
-            pixels: pixels as u8,
-            height: U16::new(input.height),
-            width: U16::new(input.width),
-            channels: U16::new(input.channels),
-            outputs: U32::new(u32::try_from(output.len()).unwrap_or(u32::MAX)),
-            scale: F32::new(output.scale),
-            zero_point: output.zero_point,
-            model: U32::new(model.checksum()),
-        };
-        Self { port, receiver: Receiver::default(), info }
+        Self::with_slots(port, Some(model), NoSlots)
+    }
+}
+
+impl<P: Read + Write, const N: usize, S: ModelSlots> SerialRows<P, N, S> {
+    /// Takes rows for that model, and other models, from that port. Without a model, rows are refused.
+    pub fn with_slots(port: P, model: Option<&Model<'_>>, slots: S) -> Self {
+        let info = model.map_or(Info { protocol: PROTOCOL, ..Info::new_zeroed() }, info);
+        Self { port, receiver: Receiver::default(), info, slots }
     }
 
     /// Sends the output of a frame and what it took by `counter`.
@@ -66,6 +66,40 @@ impl<P: Read + Write, const N: usize> SerialRows<P, N> {
     /// If the port fails.
     pub fn fail(&mut self) -> Result<(), P::Error> {
         self.refuse(0, Refusal::new(Reason::Inference, 0, 0))
+    }
+
+    /// Answers until the power ends or a model is installed, for boards that have none.
+    ///
+    /// # Errors
+    /// If the port fails.
+    pub fn wait_for_model(&mut self) -> Result<Infallible, P::Error> {
+        loop {
+            // Without a model every row is refused.
+            let _ = self.next_row(0)?;
+        }
+    }
+
+    /// Takes what the receiver has of a model.
+    fn update(&mut self, kind: Kind, number: u16) -> Result<(), P::Error> {
+        let bytes = self.receiver.payload();
+        let progress = match kind {
+            Kind::Part => self.slots.part(number.into(), bytes),
+            _ => match Offer::ref_from_bytes(bytes) {
+                Ok(offer) => self.slots.begin(offer),
+                Err(_) => Err(Refusal::new(Reason::Size, size_of::<Offer>(), bytes.len())),
+            },
+        };
+        match progress {
+            Ok(Progress::Next(next)) => {
+                self.send(Packet::empty(Kind::Stored, u16::try_from(next).unwrap_or(u16::MAX)))
+            }
+            Ok(Progress::Installed(_)) => {
+                self.send(Packet::empty(Kind::Installed, 0))?;
+                self.slots.restart();
+                Ok(())
+            }
+            Err(refusal) => self.refuse(refusal.expected.get() as usize, refusal),
+        }
     }
 
     fn refuse(&mut self, expected: usize, refusal: Refusal) -> Result<(), P::Error> {
@@ -124,6 +158,9 @@ impl<P: Read + Write, const N: usize> SerialRows<P, N> {
             }
         })?;
         let format = self.format(kind).map_err(|reason| Refusal::new(reason, 0, 0))?;
+        if self.info.height.get() == 0 {
+            return Err(Refusal::new(Reason::Empty, 0, 0));
+        }
         let number = usize::from(number);
         if number != expected && number != 0 {
             return Err(Refusal::new(Reason::Number, expected, number));
@@ -135,7 +172,7 @@ impl<P: Read + Write, const N: usize> SerialRows<P, N> {
     }
 }
 
-impl<P: Read + Write, const N: usize> FrameSource for SerialRows<P, N> {
+impl<P: Read + Write, const N: usize, S: ModelSlots> FrameSource for SerialRows<P, N, S> {
     type Error = P::Error;
 
     fn next_row(&mut self, expected: usize) -> Result<(usize, Row<'_>), Self::Error> {
@@ -144,6 +181,10 @@ impl<P: Read + Write, const N: usize> FrameSource for SerialRows<P, N> {
             if matches!(packet, Ok((Kind::Ask, _))) {
                 let info = self.info;
                 self.send(Packet { kind: Kind::Info, number: 0, payload: info.as_bytes() })?;
+                continue;
+            }
+            if let Ok((kind @ (Kind::Offer | Kind::Part), number)) = packet {
+                self.update(kind, number)?;
                 continue;
             }
             match self.check(expected, packet) {
@@ -167,5 +208,26 @@ impl<P: Read + Write, const N: usize> FrameSource for SerialRows<P, N> {
     fn refused(&mut self, expected: usize, _: RunError) -> Result<(), FrameError<Self::Error>> {
         // The size was right, so the pixels were wrong.
         self.refuse(expected, Refusal::new(Reason::Pixels, 0, 0)).map_err(FrameError::Source)
+    }
+}
+
+/// What the board says of its model.
+fn info(model: &Model<'_>) -> Info {
+    let (input, output) = (model.input(), model.output());
+    let pixels = match (model.preprocessing(), input.channels) {
+        (Some(_), 1) => Pixels::Gray,
+        (Some(_), 3) => Pixels::Color,
+        _ => Pixels::None,
+    };
+    Info {
+        protocol: PROTOCOL,
+        pixels: pixels as u8,
+        height: U16::new(input.height),
+        width: U16::new(input.width),
+        channels: U16::new(input.channels),
+        outputs: U32::new(u32::try_from(output.len()).unwrap_or(u32::MAX)),
+        scale: F32::new(output.scale),
+        zero_point: output.zero_point,
+        model: U32::new(model.checksum()),
     }
 }

@@ -6,16 +6,16 @@ use embedded_hal::digital::{ErrorType, OutputPin, StatefulOutputPin};
 use embedded_io::{Read, Write};
 use ocelli::Engine;
 
-use crate::{Counter, SerialRows, run_frame};
+use crate::{Counter, ModelSlots, SerialRows, run_frame};
 
 /// Classifies the frames that come over a serial port, answers with their outputs, and toggles an LED after each. With the feature `defmt` it
 /// logs what each frame gave and took.
 ///
 /// # Errors
 /// If the port fails; else it does not return.
-pub fn serve<'m: 'a, 'a, P: Read + Write, const N: usize, const OPERATORS: u64>(
+pub fn serve<'m: 'a, 'a, P: Read + Write, S: ModelSlots, const N: usize, const OPERATORS: u64>(
     engine: &mut Engine<'m, 'a, OPERATORS>,
-    rows: &mut SerialRows<P, N>,
+    rows: &mut SerialRows<P, N, S>,
     led: &mut impl StatefulOutputPin,
     counter: &impl Counter,
 ) -> Result<Infallible, P::Error> {

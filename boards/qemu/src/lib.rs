@@ -7,6 +7,8 @@ pub mod console;
 pub mod counter;
 pub mod files;
 pub mod memory;
+#[cfg(target_arch = "riscv32")]
+pub mod nor;
 pub mod uart;
 
 #[cfg_attr(target_arch = "arm", path = "faults_arm.rs")]

@@ -7,6 +7,10 @@
 //! The host sends [`Kind::Ask`] and gets [`Kind::Info`]; then it sends the rows of a picture from 0, each after the answer to the one before:
 //! [`Kind::Ready`] or [`Kind::Refused`], whose number is the row to send next. Row 0 always starts a picture, also where another is not
 //! whole. After the last row the board sends [`Kind::Output`], in parts, and [`Kind::Done`].
+//!
+//! A board whose model lies in flash of its own takes another: the host sends [`Kind::Offer`], then the model's parts from 0, each after the answer to
+//! the one before: [`Kind::Stored`] or [`Kind::Refused`], whose number is the part to send next. After the last part the board sends [`Kind::Installed`]
+//! and starts again.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,9 +18,12 @@ mod message;
 mod packet;
 mod receiver;
 
-pub use message::{Done, Info, PROTOCOL, Pixels, Reason, Refusal, Unit};
+pub use message::{Done, Info, Offer, PROTOCOL, Pixels, Reason, Refusal, Unit};
 pub use packet::{Damage, ENCODED_OVERHEAD, Kind, OVERHEAD, Packet, encoded_len};
 pub use receiver::Receiver;
 
 /// Values in a [`Kind::Output`] packet, at most.
 pub const OUTPUT_PART: usize = 64;
+
+/// Bytes of a [`Kind::Part`] packet's payload, but for a model's last.
+pub const MODEL_PART: usize = 256;

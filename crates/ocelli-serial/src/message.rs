@@ -16,7 +16,7 @@ pub struct Info {
     pub protocol: u8,
     /// The [`Pixels`] that the board takes.
     pub pixels: u8,
-    /// Rows of the input.
+    /// Rows of the input; 0 where the board has no model.
     pub height: U16,
     /// Pixels a row.
     pub width: U16,
@@ -71,11 +71,42 @@ pub enum Reason {
     Kind = 6,
     /// The model did not run.
     Inference = 7,
+    /// The board's model is part of its program.
+    Slots = 8,
+    /// A slot has no room for the model: bytes that it has room for, and found.
+    Room = 9,
+    /// It is not the part of a model that comes next: part expected, and found.
+    Part = 10,
+    /// What came is no packed model of this version.
+    Model = 11,
+    /// The model is not signed by whom the board trusts.
+    Signature = 12,
+    /// The board has not the memory or the kernels for the model.
+    Unfit = 13,
+    /// The board's flash failed.
+    Flash = 14,
+    /// The board has no model.
+    Empty = 15,
 }
 
 impl Reason {
-    const ALL: [Self; 7] =
-        [Self::Damaged, Self::Large, Self::Size, Self::Number, Self::Pixels, Self::Kind, Self::Inference];
+    const ALL: [Self; 15] = [
+        Self::Damaged,
+        Self::Large,
+        Self::Size,
+        Self::Number,
+        Self::Pixels,
+        Self::Kind,
+        Self::Inference,
+        Self::Slots,
+        Self::Room,
+        Self::Part,
+        Self::Model,
+        Self::Signature,
+        Self::Unfit,
+        Self::Flash,
+        Self::Empty,
+    ];
 
     /// The reason of a code.
     pub fn from_code(code: u8) -> Option<Self> {
@@ -121,9 +152,41 @@ impl fmt::Display for Refusal {
             }
             Some(Reason::Kind) => formatter.write_str("the packet is none for a board"),
             Some(Reason::Inference) => formatter.write_str("the model did not run"),
+            Some(Reason::Slots) => formatter.write_str(
+                "the board's model is part of its program; flash it with firmware that has slots for models",
+            ),
+            Some(Reason::Room) => {
+                write!(formatter, "the model has {found} bytes, the board's slots have room for {expected}")
+            }
+            Some(Reason::Part) => {
+                write!(formatter, "part {found} of the model came, part {expected} is the next")
+            }
+            Some(Reason::Model) => formatter.write_str(
+                "what came is no packed model of the version that its firmware reads; pack it with the `ocelli` of that version",
+            ),
+            Some(Reason::Signature) => {
+                formatter.write_str("the model is not signed by the key that the board trusts")
+            }
+            Some(Reason::Unfit) => formatter.write_str(
+                "the board has not the memory for the model's arena, or its firmware not the model's operators",
+            ),
+            Some(Reason::Flash) => formatter.write_str("its flash failed"),
+            Some(Reason::Empty) => {
+                formatter.write_str("the board has no model yet: `ocelli install` gives it one")
+            }
             None => write!(formatter, "reason {reason}, which this program does not know"),
         }
     }
+}
+
+/// Payload of [`Kind::Offer`](crate::Kind::Offer): a model that is to be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Offer {
+    /// Bytes of the packed model.
+    pub length: U32,
+    /// Its Ed25519 signature; zeros where it has none.
+    pub signature: [u8; 64],
 }
 
 /// What [`Done::count`] counts.

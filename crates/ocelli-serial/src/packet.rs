@@ -38,6 +38,10 @@ pub enum Kind {
     Gray = 0x04,
     /// To the board: row `number` as two bytes a pixel, the low one first: blue in the low five bits, then six of green, then five of red.
     Rgb565 = 0x05,
+    /// To the board: an [`Offer`](crate::Offer) of another model.
+    Offer = 0x06,
+    /// To the board: part `number` of that model, of [`MODEL_PART`](crate::MODEL_PART) bytes but for the last.
+    Part = 0x07,
     /// From the board: an [`Info`](crate::Info).
     Info = 0x81,
     /// From the board: row `number` is the next. No payload.
@@ -48,20 +52,28 @@ pub enum Kind {
     Output = 0x84,
     /// From the board: the output is whole; a [`Done`](crate::Done).
     Done = 0x85,
+    /// From the board: part `number` of the model is the next. No payload.
+    Stored = 0x86,
+    /// From the board: the model is whole and installed, and the board starts again with it. No payload.
+    Installed = 0x87,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Ask,
         Self::Values,
         Self::Rgb888,
         Self::Gray,
         Self::Rgb565,
+        Self::Offer,
+        Self::Part,
         Self::Info,
         Self::Ready,
         Self::Refused,
         Self::Output,
         Self::Done,
+        Self::Stored,
+        Self::Installed,
     ];
 
     /// The kind of a code.

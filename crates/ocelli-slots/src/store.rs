@@ -45,7 +45,7 @@ pub struct Offer {
 pub enum Progress {
     /// The part of this number is the next.
     Next(usize),
-    /// The model is installed: the board runs it when it starts again.
+    /// The model is installed: the newest when the slots are opened again.
     Installed(Installed),
 }
 
@@ -104,7 +104,7 @@ impl<F: MappedFlash, T: Trust> Store<F, T> {
         Ok(store)
     }
 
-    /// The model that the board runs, or will when it starts again.
+    /// The model that was the newest when the slots were opened: the one that the board runs. No update writes to its slot.
     pub fn in_use(&self) -> Option<Installed> {
         self.in_use
     }
@@ -182,9 +182,7 @@ impl<F: MappedFlash, T: Trust> Store<F, T> {
         self.check(&header, update.slot, fits)?;
         let offset = self.offset(update.slot);
         self.flash.write(address(offset), header.as_bytes()).map_err(SlotError::Flash)?;
-        let installed = self.look(update.slot, |_| true).ok_or(SlotError::Layout)?;
-        self.in_use = Some(installed);
-        Ok(installed)
+        self.look(update.slot, |_| true).ok_or(SlotError::Layout)
     }
 
     /// The model in a slot, if there is one that may run.

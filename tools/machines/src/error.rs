@@ -31,6 +31,9 @@ pub enum Error {
         "{0} is not installed: run `cargo xtask setup` in Ocelli's repository, or install QEMU with the system's package manager"
     )]
     NoQemu(&'static str),
+    /// The machine has no flash that keeps what is written.
+    #[error("{0} has no flash that keeps models in QEMU: only rv32 has")]
+    NoFlash(&'static str),
     /// QEMU did not end in time.
     #[error("{machine} did not finish within {} s", limit.as_secs())]
     Timeout {

@@ -20,6 +20,10 @@ pub enum Image<'a> {
     Kernels,
     /// Any model, fed with rows over the serial port.
     Serial,
+    /// The model in a slot of flash, fed and replaced over the serial port; on the machine with such flash.
+    Slots,
+    /// As `Slots`, for models that the holder of a key signed: the public key in hexadecimal digits.
+    SignedSlots(&'a str),
 }
 
 impl Image<'_> {
@@ -30,6 +34,7 @@ impl Image<'_> {
             Self::Embedded(_) => "embedded",
             Self::Kernels => "kernels",
             Self::Serial => "serial",
+            Self::Slots | Self::SignedSlots(_) => "slots",
         }
     }
 }
@@ -72,7 +77,13 @@ pub fn build(machine: &Machine, image: Image<'_>) -> Result<PathBuf, Error> {
         .arg("--target-dir")
         .arg(boards.join("target"));
     let name = match image {
-        Image::Any | Image::Kernels | Image::Serial => format!("{}-{}", image.name(), machine.name),
+        Image::Any | Image::Kernels | Image::Serial | Image::Slots => {
+            format!("{}-{}", image.name(), machine.name)
+        }
+        Image::SignedSlots(key) => {
+            cargo.env("OCELLI_PUBLIC_KEY", key).args(["--features", "signed"]);
+            format!("{}-{}-{key}", image.name(), machine.name)
+        }
         Image::Embedded(model) => {
             let kept = keep(model, &images)?;
             cargo.env("OCELLI_MODEL", &kept);

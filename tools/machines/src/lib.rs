@@ -2,7 +2,7 @@
 //!
 //! [`MACHINES`] is the one table of them: the firmware's build script takes memory maps from it, and the host tools take the target, the
 //! QEMU command and the clock. With the feature `host` (the default), [`toolchain`] finds a compiler for them, [`firmware`] builds images,
-//! [`elf`] looks into them, [`qemu`] runs them and parses their reports, [`serial`] sends them pictures, and [`process`] waits for it all.
+//! [`elf`] looks into them, [`qemu`] runs them and parses their reports, [`serial`] sends them pictures, [`install`] models, and [`process`] waits for it all.
 #![forbid(unsafe_code)]
 
 mod table;
@@ -16,6 +16,8 @@ pub mod elf;
 mod error;
 #[cfg(feature = "host")]
 pub mod firmware;
+#[cfg(feature = "host")]
+pub mod install;
 #[cfg(feature = "host")]
 pub mod kernels;
 #[cfg(feature = "host")]

@@ -195,9 +195,19 @@ fn command(machine: &Machine, image: &Path, folder: &Path, serial: &str) -> Resu
     let mut qemu = Command::new(machine.qemu);
     qemu.args(["-M", machine.board]).args(machine.arguments);
     qemu.args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", serial]);
-    qemu.args(["-semihosting-config", "enable=on,target=native"]).arg("-kernel").arg(image);
+    qemu.args(["-semihosting-config", "enable=on,target=native"]);
+    match machine.flash_bytes {
+        // With a drive for its second flash, QEMU's RISC-V machine keeps a kernel for firmware in that flash to load.
+        Some(_) => qemu.arg("-device").arg(format!("loader,file={}", value(image))),
+        None => qemu.arg("-kernel").arg(image),
+    };
     qemu.current_dir(folder).stdin(Stdio::null()).stdout(output).stderr(errors);
     Ok(qemu)
+}
+
+/// A path as a value in one of QEMU's lists: commas end a value unless there are two.
+fn value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 fn printed(folder: &Path) -> Result<String, Error> {
@@ -236,11 +246,33 @@ impl Served {
     /// # Errors
     /// If the image cannot be built, or QEMU does not start.
     pub fn start(machine: &'static Machine, model: &[u8]) -> Result<(Self, TcpStream), Error> {
-        Self::start_image(
-            machine,
-            &firmware::build(machine, Image::Serial)?,
-            folder_with(&[("model", model)])?,
-        )
+        let image = firmware::build(machine, Image::Serial)?;
+        Self::start_image(machine, &image, folder_with(&[("model", model)])?, &[])
+    }
+
+    /// Starts the image whose model lies in slots of the flash behind `file`, which becomes as long as the flash is; gives the other end of its
+    /// serial port. The power ends in the middle of operation `power` of the flash, counted from 0, if it is given. With the hexadecimal digits of a
+    /// public key, the image takes only models that its holder signed.
+    ///
+    /// # Errors
+    /// If the machine has no such flash, the image cannot be built, the file cannot be written, or QEMU does not start.
+    pub fn start_slots(
+        machine: &'static Machine,
+        file: &Path,
+        power: Option<usize>,
+        key: Option<&str>,
+    ) -> Result<(Self, TcpStream), Error> {
+        let flash_bytes = machine.flash_bytes.ok_or(Error::NoFlash(machine.name))?;
+        let grown = fs::File::options().create(true).append(true).open(file);
+        let found = grown.and_then(|grown| grown.set_len(flash_bytes).and_then(|()| file.canonicalize()));
+        let file = found.map_err(Error::file(file))?;
+        let power = power.map(|power| power.to_string());
+        let files: Vec<(&str, &[u8])> = power.iter().map(|power| ("power", power.as_bytes())).collect();
+        let image = firmware::build(machine, key.map_or(Image::Slots, Image::SignedSlots))?;
+        // Commas end a value unless there are two.
+        let drive =
+            format!("if=pflash,unit=1,format=raw,file={}", file.display().to_string().replace(',', ",,"));
+        Self::start_image(machine, &image, folder_with(&files)?, &["-drive", &drive])
     }
 
     /// Starts an image with its model in it, and gives the other end of its serial port.
@@ -248,20 +280,21 @@ impl Served {
     /// # Errors
     /// If QEMU does not start.
     pub fn start_with(machine: &'static Machine, image: &Path) -> Result<(Self, TcpStream), Error> {
-        Self::start_image(machine, image, folder_with(&[])?)
+        Self::start_image(machine, image, folder_with(&[])?, &[])
     }
 
     fn start_image(
         machine: &'static Machine,
         image: &Path,
         folder: tempfile::TempDir,
+        arguments: &[&str],
     ) -> Result<(Self, TcpStream), Error> {
         let failed = |error: std::io::Error| not_started(machine, &error);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let mut qemu = command(machine, image, folder.path(), &format!("tcp:{address}"))?;
-        let qemu = qemu.spawn().map_err(failed)?;
+        let qemu = qemu.args(arguments).spawn().map_err(failed)?;
         let mut served = Self { machine, qemu, folder };
         let start = Instant::now();
         loop {

@@ -12,10 +12,10 @@ use zerocopy::FromBytes;
 const LARGEST: usize = 1024;
 
 /// How often in a frame something may go wrong that sending again can mend.
-const RETRIES: usize = 16;
+pub(crate) const RETRIES: usize = 16;
 
 /// How often a packet is sent to a board that does not answer.
-const CALLS: usize = 3;
+pub(crate) const CALLS: usize = 3;
 
 /// Why a board gave no output.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,18 @@ pub enum SendError {
         /// Why.
         refusal: Refusal,
     },
+    /// The board refuses a model.
+    #[error("the board refuses the model, and keeps the one that it has: {0}")]
+    Install(Refusal),
+    /// A model has more parts than the protocol can count.
+    #[error("the model has {bytes} bytes, more than can be sent")]
+    Model {
+        /// Its bytes.
+        bytes: usize,
+    },
     /// Too many packets were lost or damaged.
     #[error(
-        "the line is too bad: {RETRIES} packets of a frame were lost or damaged, the last because {0}; try a lower speed or a shorter cable"
+        "the line is too bad: {RETRIES} packets were lost or damaged, the last because {0}; try a lower speed or a shorter cable"
     )]
     Line(String),
     /// The board answered with what is no answer.
@@ -92,18 +101,25 @@ pub struct Board<P> {
 }
 
 /// What came from a board.
-enum Reply {
+pub(crate) enum Reply {
     Ready(usize),
     Refused(usize, Refusal),
     Info(Info),
     Output(usize, Vec<i8>),
     Done(Done),
+    Stored(usize),
+    Installed,
 }
 
 impl<P: Read + Write> Board<P> {
     /// A board behind a port whose reads end, by a timeout, after a fraction of a second. It may be silent for `limit`.
     pub fn new(port: P, limit: Duration) -> Self {
         Self { port, receiver: Receiver::default(), limit }
+    }
+
+    /// How long it may be silent.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Asks what model is there.
@@ -184,7 +200,7 @@ impl<P: Read + Write> Board<P> {
     }
 
     /// Takes what is still on its way, so that the next packet that comes is the answer to the next one sent.
-    fn drain(&mut self) -> Result<(), SendError> {
+    pub(crate) fn drain(&mut self) -> Result<(), SendError> {
         let mut bytes = [0; 256];
         loop {
             match self.port.read(&mut bytes) {
@@ -196,7 +212,7 @@ impl<P: Read + Write> Board<P> {
         }
     }
 
-    fn send(&mut self, packet: Packet<'_>) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, packet: Packet<'_>) -> Result<(), SendError> {
         let mut buffer = vec![0; encoded_len(packet.payload.len())];
         let large = || io::Error::new(ErrorKind::InvalidInput, "a row has more than 65,535 bytes");
         let bytes = packet.encode(&mut buffer).ok_or_else(large)?;
@@ -205,7 +221,7 @@ impl<P: Read + Write> Board<P> {
     }
 
     /// The next packet, damaged or not; `None` where the board stays silent.
-    fn receive(&mut self) -> Result<Option<Result<Reply, Damage>>, SendError> {
+    pub(crate) fn receive(&mut self) -> Result<Option<Result<Reply, Damage>>, SendError> {
         let start = Instant::now();
         while start.elapsed() < self.limit {
             let mut byte = [0];
@@ -250,6 +266,8 @@ fn reply(packet: &Packet<'_>) -> Result<Reply, SendError> {
             packet.payload.iter().map(|&value| value.cast_signed()).collect(),
         ),
         Kind::Done => Reply::Done(Done::read_from_bytes(packet.payload).map_err(|_| wrong())?),
+        Kind::Stored => Reply::Stored(number),
+        Kind::Installed => Reply::Installed,
         kind => return Err(SendError::Answer(kind)),
     })
 }

@@ -34,6 +34,8 @@ pub struct Machine {
     pub model: Region,
     /// Registers of the first serial port: Arm's CMSDK UART, or a 16550 on RISC-V; 0 where images do without.
     pub uart: u32,
+    /// Bytes of flash that the image can write, in a file of the host; `None` where QEMU's machine has none.
+    pub flash_bytes: Option<u64>,
     /// Length of a tick of the counter that times inferences, in picoseconds of virtual time; QEMU makes an instruction a nanosecond.
     /// Zero where the core counts instructions itself.
     pub tick_picoseconds: u32,
@@ -67,6 +69,7 @@ const fn mps2(
         ram: region(0x2000_0000, 4 * MIB),
         model: region(psram, 16 * MIB),
         uart: 0x4000_4000,
+        flash_bytes: None,
         tick_picoseconds: 40_000,
     }
 }
@@ -90,6 +93,7 @@ pub const MACHINES: &[Machine] = &[
         ram: region(0x3800_0000, 4 * MIB),
         model: region(0x8000_0000, 16 * MIB),
         uart: 0x5020_0000,
+        flash_bytes: None,
         tick_picoseconds: 50_000,
     },
     Machine {
@@ -104,6 +108,7 @@ pub const MACHINES: &[Machine] = &[
         ram: region(0x7000_0000, 64 * MIB),
         model: region(0x7400_0000, 192 * MIB),
         uart: 0x5930_3000,
+        flash_bytes: None,
         tick_picoseconds: 31_250,
     },
     Machine {
@@ -118,6 +123,7 @@ pub const MACHINES: &[Machine] = &[
         ram: region(0x8100_0000, 48 * MIB),
         model: region(0x8400_0000, 64 * MIB),
         uart: 0x1000_0000,
+        flash_bytes: Some(32 << 20),
         tick_picoseconds: 0,
     },
 ];
@@ -138,6 +144,7 @@ pub const SMALL_MACHINES: &[Machine] = &[
         ram: region(0x2000_0000, 16 * KIB),
         model: region(0x3000_0000, 0),
         uart: 0,
+        flash_bytes: None,
         tick_picoseconds: 62_500,
     },
     Machine {
@@ -152,6 +159,7 @@ pub const SMALL_MACHINES: &[Machine] = &[
         ram: region(0x2000_0000, 128 * KIB),
         model: region(0x3000_0000, 0),
         uart: 0,
+        flash_bytes: None,
         tick_picoseconds: 5_952,
     },
 ];

@@ -7,6 +7,7 @@ mod eval;
 mod files;
 mod input;
 mod inspect;
+mod install;
 mod memory;
 mod network;
 mod new;
@@ -45,6 +46,7 @@ enum Command {
     Profile(profile::Arguments),
     Send(send::Arguments),
     Validate(validate::Arguments),
+    Install(install::Arguments),
     New(new::Arguments),
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Install(arguments) => install::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
     };
     match result {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub enum Port {
     Unix(String),
     /// A machine in QEMU, started for this.
     Qemu(&'static Machine),
+    /// A machine in QEMU whose model lies in the flash behind a file.
+    QemuFlash(&'static Machine, PathBuf),
 }
 
 impl FromStr for Port {
@@ -34,7 +37,13 @@ impl FromStr for Port {
         } else if let Some(name) = text.strip_prefix("qemu:") {
             let names: Vec<&str> = MACHINES.iter().map(|machine| machine.name).collect();
             let unknown = || format!("the machines are qemu:{}", names.join(", qemu:"));
-            machine(name).map(Self::Qemu).ok_or_else(unknown)
+            match name.split_once(':') {
+                Some((name, file)) => {
+                    let machine = machine(name).ok_or_else(unknown)?;
+                    Ok(Self::QemuFlash(machine, file.into()))
+                }
+                None => machine(name).map(Self::Qemu).ok_or_else(unknown),
+            }
         } else {
             Ok(Self::Serial(text.to_owned()))
         }
@@ -48,6 +57,9 @@ impl fmt::Display for Port {
             Self::Tcp(address) => write!(formatter, "tcp:{address}"),
             Self::Unix(path) => write!(formatter, "unix:{path}"),
             Self::Qemu(machine) => write!(formatter, "qemu:{} ({})", machine.name, machine.core),
+            Self::QemuFlash(machine, file) => {
+                write!(formatter, "qemu:{}:{} ({})", machine.name, file.display(), machine.core)
+            }
         }
     }
 }
@@ -82,6 +94,10 @@ impl Port {
                     bail!("{self} has no model yet: say which with `--model`");
                 };
                 let (served, stream) = Served::start(machine, model)?;
+                Ok(Open { stream: Box::new(stream), served: Some(served) })
+            }
+            Self::QemuFlash(machine, file) => {
+                let (served, stream) = Served::start_slots(machine, file, None, None)?;
                 Ok(Open { stream: Box::new(stream), served: Some(served) })
             }
         }

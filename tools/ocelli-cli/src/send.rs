@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Pictures, or raw int8 inputs (.bin, .raw).
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// The board's serial port, tcp:HOST:PORT, unix:PATH, or a machine in QEMU (qemu:m4), which is started.
+    /// The board's serial port, tcp:HOST:PORT, unix:PATH, or a machine in QEMU (qemu:m4; qemu:rv32:FILE with the flash in FILE), which is started.
     #[arg(long)]
     port: Port,
     /// Speed of a serial port.

@@ -66,6 +66,9 @@ fn clippy(machine: &Machine) -> Result<()> {
         "--features",
         machine.name,
     ]);
+    if machine.flash_bytes.is_some() {
+        command.args(["--bin", "slots"]);
+    }
     command.args([
         "--target",
         machine.target,
