@@ -117,3 +117,32 @@ fn projects_that_cannot_be_are_refused() {
         ["new", &path("app"), "--board", "qemu:m4", "--model", &model, "--ocelli", &path("there")];
     assert!(refused(&elsewhere).contains("not Ocelli's repository"));
 }
+
+#[test]
+fn a_model_is_installed_and_what_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let model = "crates/ocelli-format/tests/golden/v2_rv32.ocelli";
+    let port = format!("qemu:rv32:{}", path("flash"));
+    // Signed or not: this image trusts anyone.
+    let key = path("key.pem");
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+    fs::write(&key, pem).expect("it can be written");
+    let text = printed(&["install", model, "--port", &port, "--key", &key]);
+    assert!(text.contains("runs crates/ocelli-format/tests/golden/v2_rv32.ocelli (7 099 bytes)"), "{text}");
+    let input = path("input.bin");
+    fs::write(&input, vec![3; 4096]).expect("it can be written");
+    let other =
+        refused(&["send", &input, "--port", &port, "--model", "crates/ocelli-format/tests/golden/v2.ocelli"]);
+    assert!(other.contains("another model"), "{other}");
+
+    fs::write(&key, "no key").expect("it can be written");
+    let no_key = refused(&["install", model, "--port", &port, "--key", &key]);
+    assert!(no_key.contains("openssl genpkey"), "{no_key}");
+    let no_flash = refused(&["install", model, "--port", "qemu:m4"]);
+    assert!(no_flash.contains("qemu:rv32:flash.bin"), "{no_flash}");
+    let no_flash = refused(&["install", model, "--port", &format!("qemu:m4:{}", path("other"))]);
+    assert!(no_flash.contains("only rv32 has") && !Path::new(&path("other")).exists(), "{no_flash}");
+    let no_model = refused(&["install", "README.md", "--port", &port]);
+    assert!(no_model.contains("not a packed Ocelli model"), "{no_model}");
+}
