@@ -16,9 +16,11 @@ pub(super) struct Costs {
 }
 
 /// Instructions of a call of a step: of the engine, and of kernels before they make pixels.
-pub(super) const CALL: u64 = 750;
+pub(super) const CALL: u64 = 850;
 /// Of a multiply-accumulate operation, in thousandths.
 const MAC: u64 = 1150;
+/// Of an output of a convolution that makes a row by itself, more than of one that makes two, on DSP cores.
+const ROW: u64 = 7;
 /// Of a value of a norm.
 const NORM: u64 = 15;
 /// Of a depthwise kernel, for each channel beside the columns that it makes.
@@ -46,11 +48,11 @@ impl Costs {
         };
         let alone = match graph.target {
             Target::Dsp => {
-                // A row is made as two halves, side by side.
-                let halves = (output.height * output.width) as u64 * channels;
-                wasted(packed, output.width, halves)
-                    + pairs * (CALL + OUTPUT * outputs)
-                    + if outputs > 0 { halves } else { 0 }
+                // A row is made as two halves, side by side, and its outputs two by two.
+                let values = (output.height * output.width) as u64 * outputs.max(channels);
+                wasted(packed, output.width, (output.height * output.width) as u64 * channels)
+                    + pairs * CALL
+                    + ROW * values
             }
             // Of two rows, kernels make both, and leave one.
             _ => packed.macs * MAC / 1000 + pairs * CALL,
