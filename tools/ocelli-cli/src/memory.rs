@@ -5,9 +5,9 @@ use clap::{Args, ValueEnum};
 use ocelli::Feed;
 use ocelli_compiler::graph::TensorId;
 use ocelli_compiler::plan::{Optimize, Plan, PlanOptions};
-use ocelli_compiler::quantized::QuantizedGraph;
+use ocelli_compiler::quantized::{QuantizedGraph, QuantizedNode};
 
-use crate::table::grouped;
+use crate::table::{grouped, short};
 
 /// How a network's memory is laid out.
 #[derive(Args)]
@@ -74,7 +74,7 @@ impl Options {
         let part = limit as f64 / plan.arena_bytes as f64;
         let [height, width] = [input.height, input.width].map(|side| (side as f64 * part) as usize);
         let smaller = if height.min(width) > 0 {
-            format!("an input of about {height}x{width}, ")
+            format!("an input of about {height}x{width}, or ")
         } else {
             String::new()
         };
@@ -83,10 +83,10 @@ impl Options {
             FeedName::Frame => ", or `--feed rows` (no frame in the arena)",
         };
         bail!(
-            "no arena of at most {} bytes can hold this network: the nearest is {} bytes (`--arena-limit {1}`). Most of it holds {}. What helps: {smaller}or about {:.0} % fewer channels in these layers{feed}",
+            "no arena of at most {} bytes can hold this network: the nearest is {} bytes (`--arena-limit {1}`)\nmost of it holds:\n  {}\nwhat helps: {smaller}about {:.0} % fewer channels in these layers{feed}",
             grouped(limit as u64),
             plan.arena_bytes,
-            largest.join(", "),
+            largest.join("\n  "),
             (1.0 - part) * 100.0,
         )
     }
@@ -96,6 +96,7 @@ impl Options {
 fn held(graph: &QuantizedGraph, id: TensorId, bytes: usize) -> String {
     let shape = graph.tensor(id).shape;
     let maker = graph.nodes.iter().find(|node| node.output == id);
-    let of = maker.map_or_else(|| "the input".to_owned(), |node| format!("`{}`", node.name));
+    let name = |node: &QuantizedNode| node.name.split(" + ").map(short).collect::<Vec<_>>().join(" + ");
+    let of = maker.map_or_else(|| "the input".to_owned(), |node| format!("`{}`", name(node)));
     format!("{} bytes of {shape} from {of}", grouped(bytes as u64))
 }

@@ -70,6 +70,38 @@ fn from_float_network_to_classes() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_met_names_the_nearest_and_what_helps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("digits.ocelli");
+    let path = file.display().to_string();
+    let quantize = |limit: &str| -> Vec<String> {
+        let data = ["--calibrate", CALIBRATION, "--preprocess", "symmetric", "--samples", "10"];
+        let limit = ["--target", "cortex-m4", "--arena-limit", limit, "-o", &path];
+        ["quantize", NETWORK].iter().chain(&data).chain(&limit).map(|&of| of.to_owned()).collect()
+    };
+    let call = quantize("1k");
+    let message = refused(&call.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_names(
+        &message,
+        &[
+            "1 024 bytes",
+            "the nearest is",
+            "most of it holds:",
+            "from `",
+            "an input of about",
+            "fewer channels in these layers",
+        ],
+    );
+    assert!(message.lines().all(|line| line.chars().count() < 240), "{message}");
+    assert!(!file.exists(), "nothing is written");
+    let nearest =
+        message.split("--arena-limit ").nth(1).and_then(|rest| rest.split('`').next()).expect("it is named");
+    let call = quantize(nearest);
+    let text = printed(&call.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(file.exists() && text.contains("arena "), "{text}");
+}
+
+#[test]
 fn quantizing_twice_gives_the_same_bytes() {
     let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let [first, second] =
