@@ -5,6 +5,7 @@
 #![no_std]
 
 mod batch;
+mod calls;
 mod counter;
 mod frame;
 mod profile;
@@ -15,11 +16,14 @@ mod stack;
 mod update;
 
 pub use batch::{BatchError, Files, Memory, run_batch};
-pub use counter::{Counter, Unit};
+pub use calls::Calls;
+#[cfg(feature = "dwt")]
+pub use counter::CycleCounter;
+pub use counter::{Counter, NoCounter, Unit};
 pub use frame::{FrameError, FrameSource, Row, run_frame};
 pub use profile::profile;
 pub use report::Report;
 pub use serial::{SerialRows, row_and_model_buffer, row_buffer};
-pub use serve::{NoLed, serve};
+pub use serve::{NoLed, classify, serve};
 pub use stack::PaintedStack;
 pub use update::{FlashSlots, ModelSlots, NoSlots};

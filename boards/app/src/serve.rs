@@ -4,9 +4,27 @@ use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin, StatefulOutputPin};
 use embedded_io::{Read, Write};
-use ocelli::Engine;
+use ocelli::{Engine, Model};
 
 use crate::{Counter, ModelSlots, SerialRows, run_frame};
+
+/// Binds the model and serves it ([`serve`]); gives in words why it stopped.
+pub fn classify<'m: 'a, 'a, const OPERATORS: u64, const N: usize>(
+    model: Model<'m>,
+    arena: &'a mut [u8],
+    port: impl Read + Write,
+    led: &mut impl StatefulOutputPin,
+    counter: &impl Counter,
+) -> &'static str {
+    let mut rows = SerialRows::<_, N>::new(port, &model);
+    let Ok(mut engine) = Engine::<OPERATORS>::new(model, arena) else {
+        return "the engine refuses the model";
+    };
+    match serve(&mut engine, &mut rows, led, counter) {
+        Ok(never) => match never {},
+        Err(_) => "the serial port failed",
+    }
+}
 
 /// Classifies the frames that come over a serial port, answers with their outputs, and toggles an LED after each. With the feature `defmt` it
 /// logs what each frame gave and took.

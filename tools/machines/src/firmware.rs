@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::process::wait;
 use crate::toolchain::Toolchain;
-use crate::{Error, Machine};
+use crate::{Board, Error, Machine};
 
 /// What an image runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,32 @@ pub fn build(machine: &Machine, image: Image<'_>) -> Result<PathBuf, Error> {
     let part = path.with_added_extension("part");
     fs::copy(&built, &part).and_then(|_| fs::rename(&part, &path)).map_err(Error::file(&path))?;
     Ok(path)
+}
+
+/// Builds a board's image with the packed model in that file, if it is not up to date, and gives its ELF file. What cargo says goes to standard
+/// error.
+///
+/// # Errors
+/// If the sources, the toolchain or the model are missing, or do not build.
+pub fn build_board(board: &Board, model: &Path) -> Result<PathBuf, Error> {
+    let boards = boards()?;
+    let images = boards.join("target/images");
+    fs::create_dir_all(&images).map_err(Error::file(&images))?;
+    let kept = keep(model, &images)?;
+    let failed = |reason: String| Error::Build { image: "firmware", machine: board.name, reason };
+    // There `.cargo/config.toml` says what is logged.
+    let status = Toolchain::find()?
+        .cargo()
+        .current_dir(boards.join(board.name))
+        .args(["build", "--quiet", "--release", "--target", board.target, "--target-dir"])
+        .arg(boards.join("target"))
+        .env("OCELLI_MODEL", kept)
+        .status()
+        .map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(status.to_string()));
+    }
+    Ok(boards.join("target").join(board.target).join("release").join(board.name))
 }
 
 /// Copies a model to where it stays, under a name that has a hash of its bytes: models of one name do not overwrite each other's images, and

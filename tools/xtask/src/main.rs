@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod boards;
 mod cli;
 mod demo;
 mod figures;
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Test the kernels of an architecture on a machine, or measure them.
     Kernels(kernels::Arguments),
+    /// Build the firmware of the boards, and compare what it takes with what is recorded.
+    Boards(boards::Arguments),
     /// Measure speed, memory and accuracy, and write them into README and the model cards.
     Figures(figures::Arguments),
     /// Run every check: formatting, clippy, host tests, documentation, and the firmware on every machine.
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo => demo::demo()?,
         Command::Bench(arguments) => bench::bench(&arguments)?,
         Command::Kernels(arguments) => kernels::kernels(&arguments)?,
+        Command::Boards(arguments) => boards::boards(&arguments)?,
         Command::Figures(arguments) => figures::figures(&arguments)?,
         Command::Test => return Ok(test::test()),
     }

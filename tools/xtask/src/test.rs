@@ -38,6 +38,10 @@ fn host(steps: &mut Steps) {
 }
 
 fn firmware(steps: &mut Steps) {
+    steps.run(
+        "firmware of the boards: builds, cannot panic, and takes what is recorded",
+        crate::boards::check,
+    );
     // The packaged compiler comes without clippy.
     if let Ok(Toolchain::Packaged(_)) = Toolchain::find() {
         steps.skip("clippy of the firmware", "the active Rust toolchain does not have the targets");
