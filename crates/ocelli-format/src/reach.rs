@@ -45,35 +45,77 @@ impl Reach {
     /// The rows of an input of `height` rows that these rows of the output are made from; they may be none.
     #[inline]
     pub fn rows(self, outputs: Range<usize>, height: usize) -> Range<usize> {
-        let (start, end) = match self {
-            Self::Window { kernel, stride, dilation, padding } => {
-                let last = outputs.end.saturating_sub(1).wrapping_mul(usize::from(stride));
-                let reach = usize::from(kernel).saturating_sub(1).wrapping_mul(usize::from(dilation));
-                let padding = usize::from(padding);
-                let start = outputs.start.wrapping_mul(usize::from(stride)).saturating_sub(padding);
-                (start, last.wrapping_add(reach).wrapping_add(1).saturating_sub(padding))
+        let start = match self {
+            Self::Window { stride, padding, .. } => {
+                outputs.start.wrapping_mul(usize::from(stride)).saturating_sub(usize::from(padding))
             }
-            Self::Row(further) => {
-                let move_by = |row: usize| row.saturating_add_signed(further as isize);
-                (move_by(outputs.start), move_by(outputs.end))
-            }
+            Self::Row(further) => outputs.start.saturating_add_signed(further as isize),
             Self::Block(rows) => {
-                let rows = usize::from(rows);
-                let past = outputs.start.checked_rem(rows).unwrap_or(0);
-                (
-                    outputs.start.wrapping_sub(past),
-                    outputs.end.checked_next_multiple_of(rows).unwrap_or(height),
-                )
+                outputs.start.wrapping_sub(outputs.start.checked_rem(usize::from(rows)).unwrap_or(0))
             }
-            Self::All => (0, height),
-            Self::Scratch => (0, 0),
+            Self::All | Self::Scratch => 0,
         };
-        let end = end.min(height);
+        let end = self.end(outputs.end, height);
         start.min(end)..end
+    }
+
+    /// The end of the rows that the rows of the output before `end` are made from.
+    #[inline]
+    pub fn end(self, end: usize, height: usize) -> usize {
+        let end = match self {
+            Self::Window { kernel, stride, dilation, padding } => {
+                let last = end.saturating_sub(1).wrapping_mul(usize::from(stride));
+                let reach = usize::from(kernel).saturating_sub(1).wrapping_mul(usize::from(dilation));
+                last.wrapping_add(reach).wrapping_add(1).saturating_sub(usize::from(padding))
+            }
+            Self::Row(further) => end.saturating_add_signed(further as isize),
+            Self::Block(rows) => end.checked_next_multiple_of(rows.into()).unwrap_or(height),
+            Self::All => height,
+            Self::Scratch => 0,
+        };
+        end.min(height)
     }
 }
 
 impl Step<'_> {
+    /// The end of the rows of input `index` that the rows of the output before `end`, at least one, are made from, and whether those behind `end`
+    /// are made from rows behind that, if there are some.
+    #[inline(never)]
+    pub fn needs(&self, index: usize, input: &TensorInfo, output: &TensorInfo, end: usize) -> (usize, bool) {
+        let reach = match self.window() {
+            Some(window) if index == 0 => Reach::window(window),
+            _ => self.reach(index, input, output),
+        };
+        let needed = reach.end(end, input.height.into());
+        let slides = match reach {
+            Reach::Window { stride, .. } => stride > 0,
+            Reach::Row(_) => true,
+            Reach::Block(_) | Reach::All | Reach::Scratch => false,
+        };
+        (needed, slides && needed > 0)
+    }
+
+    /// The window that slides over its first input, if one does.
+    #[inline]
+    fn window(&self) -> Option<&Window> {
+        use Operator as O;
+        const SLIDING: u64 = O::Conv2dQ32.bit()
+            | O::Conv2dTfLite.bit()
+            | O::DepthwiseConv2dQ32.bit()
+            | O::DepthwiseConv2dTfLite.bit()
+            | O::FullyConnectedTfLite.bit()
+            | O::AveragePoolQ32.bit()
+            | O::AveragePoolTfLite.bit()
+            | O::MaxPool.bit()
+            | O::PackedConv2dQ32.bit()
+            | O::PackedConv2dTfLite.bit()
+            | O::PackedDepthwiseConv2dQ32.bit()
+            | O::PackedDepthwiseConv2dTfLite.bit()
+            | O::PackedSeparableConv2dQ32.bit()
+            | O::PackedSeparableConv2dTfLite.bit();
+        if SLIDING & self.operator.bit() == 0 { None } else { self.record_start() }
+    }
+
     /// The rows of input `index` that a row of the output is made from.
     pub fn reach(&self, index: usize, input: &TensorInfo, output: &TensorInfo) -> Reach {
         use Operator as O;

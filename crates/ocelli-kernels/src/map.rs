@@ -65,11 +65,48 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Rows from `y` on, one after the other: cheaper than [`Map::row`] for each.
+    #[inline]
+    pub(crate) fn from_row(&self, y: usize) -> Option<FromRow<'_, 'a>> {
+        let mut slot = y.checked_sub(self.base)?;
+        while slot >= self.slots {
+            slot = slot.checked_sub(self.slots).filter(|_| self.slots > 0)?;
+        }
+        let length = self.width.wrapping_mul(self.channels);
+        Some(FromRow { map: self, slot, start: slot.wrapping_mul(length), length })
+    }
+
     /// Values that are not in `data`.
     #[cold]
     #[inline(never)]
     fn rest(&self, start: usize, length: usize) -> Option<&'a [i8]> {
         self.rest.iter().find_map(|&(at, part)| part.get(start.checked_sub(at)?..)?.get(..length))
+    }
+}
+
+/// Rows of a map, one after the other; what is beyond the map's last row has arbitrary values.
+pub(crate) struct FromRow<'m, 'a> {
+    map: &'m Map<'a>,
+    slot: usize,
+    start: usize,
+    length: usize,
+}
+
+impl<'a> FromRow<'_, 'a> {
+    /// The next row, as [`Map::row`] gives it.
+    #[inline]
+    pub fn next(&mut self) -> Option<&'a [i8]> {
+        let end = self.start.wrapping_add(self.length);
+        let row = match self.map.data.get(self.start..end) {
+            Some(row) => row,
+            None => self.map.rest(self.start, self.length)?,
+        };
+        self.slot = self.slot.wrapping_add(1);
+        self.start = end;
+        if self.slot == self.map.slots {
+            (self.slot, self.start) = (0, 0);
+        }
+        Some(row)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{EngineError, RunError};
 use crate::memory::place;
 use crate::output::Output;
 use crate::stage::{Counters, Machine, Stage};
-use crate::steps::{Action, Refusal, perform};
+use crate::steps::{Action, Refusal, perform, rows_at_once};
 
 /// A model and the memory to run it in.
 ///
@@ -252,7 +252,8 @@ impl<'m: 'a, 'a, const OPERATORS: u64> Engine<'m, 'a, OPERATORS> {
     }
 
     fn machine(&mut self) -> Machine<'m, '_> {
-        Machine { model: &self.model, maps: self.maps, counters: Counters(self.counters.0) }
+        let rows_at_once = rows_at_once(self.model.target());
+        Machine { model: &self.model, maps: self.maps, counters: Counters(self.counters.0), rows_at_once }
     }
 }
 

@@ -9,28 +9,28 @@ use zerocopy::FromBytes;
 use crate::Problem;
 
 /// What a step writes, and what its inputs are read from.
-pub(crate) struct Operands<'m, 'a> {
+pub(crate) struct Operands<'a> {
     /// The rows of the output to make.
     pub output: &'a mut [i8],
     /// The scratch tensor's bytes; none where a step has no scratch.
     pub scratch: &'a mut [i8],
     /// Everything else.
-    pub inputs: Inputs<'m, 'a>,
+    pub inputs: Inputs<'a>,
 }
 
 /// What a step does not write: the weights, and the arena around output and scratch.
 #[derive(Clone, Copy)]
-pub(crate) struct Inputs<'m, 'a> {
+pub(crate) struct Inputs<'a> {
     /// Parts of the arena, and where they start.
     parts: [(usize, &'a [i8]); 3],
-    weights: &'m [u8],
+    weights: &'a [u8],
 }
 
-impl<'m, 'a> Operands<'m, 'a> {
+impl<'a> Operands<'a> {
     /// Splits the arena around rows of a step's output, which must lie together, and its scratch, if it has some, which does not overlap them.
     #[inline(never)]
     pub fn split(
-        model: &Model<'m>,
+        model: &Model<'a>,
         arena: &'a mut [i8],
         output: &TensorInfo,
         rows: &Range<usize>,
@@ -38,7 +38,7 @@ impl<'m, 'a> Operands<'m, 'a> {
     ) -> Option<Self> {
         let output = place(output, rows)?;
         let scratch = match scratch {
-            Some(scratch) => scratch.range()?,
+            Some(scratch) => bytes(scratch),
             None => 0..0,
         };
         let output_first = output.start < scratch.start;
@@ -63,10 +63,10 @@ impl<'m, 'a> Operands<'m, 'a> {
     }
 }
 
-impl Inputs<'_, '_> {
+impl<'a> Inputs<'a> {
     /// All values of a whole map; `None` where some of them are written.
-    pub fn values(&self, tensor: &TensorInfo) -> Option<&[i8]> {
-        let range = tensor.range()?;
+    pub fn values(&self, tensor: &TensorInfo) -> Option<&'a [i8]> {
+        let range = bytes(tensor);
         if tensor.constant != 0 {
             return <[i8]>::ref_from_bytes(self.weights.get(range)?).ok();
         }
@@ -76,28 +76,19 @@ impl Inputs<'_, '_> {
     }
 
     /// An input as a map of which no row before `first` is read. Rows that are written are not there.
-    pub fn map(&self, tensor: &TensorInfo, first: usize) -> Option<Map<'_>> {
-        let slots = usize::from(tensor.slots);
-        let mut map = Map::ring(
-            &[],
-            slots,
-            [tensor.height, tensor.width, tensor.channels].map(usize::from),
-            tensor.zero_point,
-        );
-        if first >= slots {
-            map.base = first.wrapping_sub(first.checked_rem(slots)?);
+    pub fn map(&self, tensor: &TensorInfo, first: usize) -> Option<Map<'a>> {
+        if let Some(values) = self.values(tensor) {
+            return map(tensor, first, values);
         }
-        match self.values(tensor) {
-            Some(values) => map.data = values,
-            None => self.parts_of(tensor, &mut map)?,
-        }
+        let mut map = map(tensor, first, &[])?;
+        self.parts_of(tensor, &mut map)?;
         Some(map)
     }
 
     /// What there is of a map that output or scratch lie in.
     #[cold]
-    fn parts_of<'s>(&'s self, tensor: &TensorInfo, map: &mut Map<'s>) -> Option<()> {
-        let range = tensor.range()?;
+    fn parts_of(&self, tensor: &TensorInfo, map: &mut Map<'a>) -> Option<()> {
+        let range = bytes(tensor);
         let mut rest = map.rest.iter_mut();
         for &(start, part) in &self.parts {
             let end = start.checked_add(part.len())?.min(range.end);
@@ -114,6 +105,31 @@ impl Inputs<'_, '_> {
         }
         Some(())
     }
+}
+
+/// A tensor as a map of which no row before `first` is read.
+#[inline]
+pub(crate) fn map<'a>(tensor: &TensorInfo, first: usize, values: &'a [i8]) -> Option<Map<'a>> {
+    let slots = usize::from(tensor.slots);
+    let shape = [tensor.height, tensor.width, tensor.channels].map(usize::from);
+    let mut map = Map::ring(values, slots, shape, tensor.zero_point);
+    if first >= slots {
+        map.base = first.wrapping_sub(first.checked_rem(slots)?);
+    }
+    Some(map)
+}
+
+/// Whether ranges have no byte in common.
+#[inline]
+pub(crate) fn disjoint(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.end <= b.start || b.end <= a.start
+}
+
+/// Where the slots of a tensor lie. They are in the arena, or in the weights: opening the model saw to that.
+#[inline]
+pub(crate) fn bytes(tensor: &TensorInfo) -> Range<usize> {
+    let start = tensor.offset as usize;
+    start..start.wrapping_add(usize::from(tensor.slots).wrapping_mul(tensor.row_len()))
 }
 
 /// Where rows of a tensor lie; `None` unless they lie together.

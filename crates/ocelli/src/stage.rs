@@ -7,7 +7,7 @@ use zerocopy::little_endian::U16;
 
 use crate::error::RunError;
 use crate::memory::place;
-use crate::steps::{Action, perform, rows_at_once};
+use crate::steps::{Action, perform};
 
 /// Numbers of rows made, by [`TensorInfo::counter`].
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Machine<'m, 's> {
     pub model: &'s Model<'m>,
     pub maps: &'s mut [i8],
     pub counters: Counters<'s>,
+    /// What [`Step::TOGETHER`] says for the model's target.
+    pub rows_at_once: usize,
 }
 
 /// Steps through which rows flow together.
@@ -43,6 +45,14 @@ pub(crate) struct Stage<'m> {
     steps: Steps<'m>,
     /// The first step's index.
     first: usize,
+}
+
+/// What a step can make next.
+struct Ready {
+    /// The end of the rows; where that of the rows that are made is, if it waits.
+    end: usize,
+    /// Whether it waits for certain once it made them: it slides over an input of which they see the last row that there is.
+    exhausts: bool,
 }
 
 /// What became of a step.
@@ -97,16 +107,23 @@ impl<'m> Stage<'m> {
     ) -> Result<(), RunError> {
         // Steps up to this one may be ready without news of the steps before them.
         let mut ready = if started { self.first } else { usize::MAX };
-        let mut from = self.first;
+        // The steps to go through: those from a step on.
+        let mut from = *self;
         // Whether steps before `from` may be ready, too.
         let mut earlier = false;
         loop {
             let mut again = None;
-            let skipped = from.wrapping_sub(self.first);
-            for (index, step) in self.steps().skip(skipped) {
+            let mut rest = from;
+            loop {
+                let (at, index) = (rest, rest.first);
+                let Some(step) = rest.steps.next() else { break };
+                if index > self.first && step.flags & Step::CONTINUES == 0 {
+                    break;
+                }
+                rest.first = index.wrapping_add(1);
                 let mut shown = |rows: Range<usize>, values: &[i8]| observe(index, &step, rows, values);
                 match machine.next_rows::<OPERATORS>(&step, &mut shown) {
-                    Some(Progress::Made { more: true }) => earlier |= again.replace(index).is_some(),
+                    Some(Progress::Made { more: true }) => earlier |= again.replace(at).is_some(),
                     Some(Progress::Made { more: false }) => {}
                     Some(Progress::Waits) if step.flags & Step::ALONE != 0 && index >= ready => break,
                     Some(Progress::Waits) => {}
@@ -114,8 +131,8 @@ impl<'m> Stage<'m> {
                 }
             }
             match again {
-                Some(index) => (from, ready) = (index, index),
-                None if earlier => (from, ready, earlier) = (self.first, from, false),
+                Some(at) => (from, ready) = (at, at.first),
+                None if earlier => (from, ready, earlier) = (*self, from.first, false),
                 None => return Ok(()),
             }
         }
@@ -150,7 +167,10 @@ impl<'m> Machine<'m, '_> {
         let height = usize::from(output.height);
         let streamed = output.counter != TensorInfo::COMPLETE;
         let made = if streamed { self.counters.made(output) } else { 0 };
-        let end = if streamed { self.ready(step, output, made)? } else { height };
+        let Ready { end, exhausts } = match streamed {
+            true => self.ready(step, output, made)?,
+            false => Ready { end: height, exhausts: true },
+        };
         if end == made {
             return Some(Progress::Waits);
         }
@@ -173,32 +193,34 @@ impl<'m> Machine<'m, '_> {
             }
         }
         self.counters.set(output, end);
-        Some(Progress::Made { more: streamed && self.ready(step, output, end)? != end })
+        let more = streamed && !exhausts && self.ready(step, output, end)?.end != end;
+        Some(Progress::Made { more })
     }
 
-    /// The end of the rows from `made` on that are to be made next, if they can be made now; else `made`.
-    #[inline]
-    fn ready(&self, step: &Step<'m>, output: &TensorInfo, made: usize) -> Option<usize> {
-        let together = step.flags & Step::TOGETHER != 0;
-        let count = if together { rows_at_once(self.model.target()) } else { 1 };
-        let end = made.wrapping_add(count).min(output.height.into());
-        Some(if end > made && self.is_there(step, output, made..end)? { end } else { made })
-    }
-
-    /// Whether all rows are there that these are made from.
-    #[inline]
-    fn is_there(&self, step: &Step<'m>, output: &TensorInfo, rows: Range<usize>) -> Option<bool> {
+    /// What can be made of a step's output after the rows that are `made`.
+    #[inline(never)]
+    fn ready(&self, step: &Step<'m>, output: &TensorInfo, made: usize) -> Option<Ready> {
+        let count = if step.flags & Step::TOGETHER != 0 { self.rows_at_once } else { 1 };
+        let height = usize::from(output.height);
+        let end = made.wrapping_add(count).min(height);
+        let mut exhausts = false;
+        if end <= made {
+            return Some(Ready { end: made, exhausts });
+        }
         for (index, &input) in step.inputs.iter().enumerate() {
             let input = self.model.tensor(input)?;
             if input.counter == TensorInfo::COMPLETE {
                 continue;
             }
-            let made = self.counters.made(input);
-            let height = usize::from(input.height);
-            if made < height && step.reach(index, input, output).rows(rows.clone(), height).end > made {
-                return Some(false);
+            let (there, height) = (self.counters.made(input), usize::from(input.height));
+            if there < height {
+                let (needed, slides) = step.needs(index, input, output, end);
+                if needed > there {
+                    return Some(Ready { end: made, exhausts });
+                }
+                exhausts |= slides && needed == there;
             }
         }
-        Some(true)
+        Some(Ready { end, exhausts })
     }
 }

@@ -64,11 +64,7 @@ impl<'m> Pair<'m> {
 }
 
 /// Copies rows of the input to where the output's rows are, unless they are there.
-fn bring(
-    operands: &mut Operands<'_, '_>,
-    [input, output]: [&TensorInfo; 2],
-    range: &Range<usize>,
-) -> Option<()> {
+fn bring(operands: &mut Operands<'_>, [input, output]: [&TensorInfo; 2], range: &Range<usize>) -> Option<()> {
     if input.constant == 0 && input.offset == output.offset {
         return Some(());
     }

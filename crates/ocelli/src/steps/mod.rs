@@ -158,7 +158,9 @@ fn with_kernels<'m, const OPERATORS: u64, A: Arch>(
 
 #[inline(never)]
 fn go<'m, B: Bound<'m>>(model: &Model<'m>, step: &Step<'m>, action: Action<'_>) -> Result<(), Problem> {
-    let bound = B::bind(model, step)?;
+    // Not moved, but for an error: it is large.
+    let bound = B::bind(model, step);
+    let bound = bound.as_ref().map_err(|&problem| problem)?;
     match action {
         Action::Check => {
             bound.check()?;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use ocelli_format::{Model, Operator, Reach, Step, TensorInfo};
 
 use crate::Problem;
-use crate::memory::{self, overlap, place};
+use crate::memory::{self, disjoint, overlap, place};
 
 /// Checks that whatever rows a step makes at a time, neither they nor its scratch lie where rows lie that they are made from. Where rows flow,
 /// output and input may overlap otherwise: what is written over was of use to earlier rows.
@@ -78,8 +78,4 @@ fn is_same_place(input: &TensorInfo, output: &TensorInfo, streamed: bool) -> boo
 
 fn row_range(tensor: &TensorInfo, row: usize) -> Range<usize> {
     place(tensor, &(row..row.saturating_add(1))).unwrap_or_default()
-}
-
-fn disjoint(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.end <= b.start || b.end <= a.start
 }

@@ -11,7 +11,7 @@ use ocelli_kernels::arch::{self, Arch, ConvShape, SeparableShape};
 use super::scratch::WithScratch;
 use super::{Bound, Rule, check_window, first_row};
 use crate::Problem;
-use crate::memory::{Operands, parameters};
+use crate::memory::{Operands, bytes, disjoint, map, parameters, place};
 
 /// A convolution of one group, or a depthwise one that makes one output channel of an input channel.
 pub(crate) struct Conv<'m, A: Arch, R: Rule, const DEPTHWISE: bool> {
@@ -29,7 +29,6 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
         let tensors = WithScratch::bind(model, step)?;
         let ([input], output) = (tensors.inputs, tensors.output);
         let record: &PackedConvRecord = step.record().ok_or(Problem::Parameters)?;
-        check_window(&record.window, output)?;
         let shape = ConvShape {
             window: record.window,
             input: axes(input),
@@ -46,6 +45,7 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule, const DEPTHWISE: bool> Bound<'
 
     fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
+        check_window(&shape.window, self.tensors.output)?;
         if DEPTHWISE {
             let scratch = A::depthwise_scratch_in_parts::<R>(shape, A::PARTS);
             return check_sizes(self.packed, A::depthwise_words::<R>(shape), &self.tensors, scratch);
@@ -82,7 +82,6 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
         let tensors = WithScratch::bind(model, step)?;
         let ([input], output) = (tensors.inputs, tensors.output);
         let record: &PackedSeparableConvRecord = step.record().ok_or(Problem::Parameters)?;
-        check_window(&record.window, output)?;
         let [height, width, outputs] = axes(output);
         let shape = SeparableShape {
             depthwise: ConvShape {
@@ -109,6 +108,7 @@ impl<'m, A: Arch, R: Rule + ocelli_kernels::Rule> Bound<'m> for Separable<'m, A,
 
     fn check(&self) -> Result<(), Problem> {
         let shape = &self.shape;
+        check_window(&shape.depthwise.window, self.tensors.output)?;
         let scratch = A::separable_scratch_in_parts::<R>(shape, A::PARTS);
         check_sizes(self.packed, A::separable_words::<R>(shape), &self.tensors, scratch)?;
         A::check_separable::<R>(shape, self.packed).ok_or(Problem::PackedContents)
@@ -150,7 +150,36 @@ fn with_map(
     first: usize,
     kernel: impl FnOnce(&Map<'_>, &mut [i8], &mut [i8]) -> Option<()>,
 ) -> Option<()> {
-    let WithScratch { inputs: [input], scratch, output } = tensors;
-    let Operands { output, scratch, inputs } = Operands::split(model, arena, output, rows, Some(scratch))?;
-    kernel(&inputs.map(input, first)?, output, scratch)
+    let mut operands = MapOperands::split(model, arena, tensors, rows, first);
+    let MapOperands { input, output, scratch } = operands.as_mut()?;
+    kernel(input, output, scratch)
+}
+
+/// The input as a map, the rows of the output to make, and scratch.
+struct MapOperands<'a> {
+    input: Map<'a>,
+    output: &'a mut [i8],
+    scratch: &'a mut [i8],
+}
+
+impl<'a> MapOperands<'a> {
+    #[inline(never)]
+    fn split(
+        model: &Model<'a>,
+        arena: &'a mut [i8],
+        tensors: &WithScratch<'_, 1>,
+        rows: &Range<usize>,
+        first: usize,
+    ) -> Option<Self> {
+        let WithScratch { inputs: [input], scratch, output } = tensors;
+        let places = [bytes(input), place(output, rows)?, bytes(scratch)];
+        let [seen, made, worked_in] = &places;
+        if input.constant == 0 && disjoint(seen, made) && disjoint(seen, worked_in) {
+            let [seen, output, scratch] = arena.get_disjoint_mut(places).ok()?;
+            return Some(Self { input: map(input, first, seen)?, output, scratch });
+        }
+        let Operands { output, scratch, inputs } =
+            Operands::split(model, arena, output, rows, Some(scratch))?;
+        Some(Self { input: inputs.map(input, first)?, output, scratch })
+    }
 }

@@ -232,10 +232,13 @@ pub fn see<'m>(window: &Window, input: &Map<'m>, y: usize, rows: &mut Seen<'m>) 
     let [stride, dilation, padding] =
         [window.stride[0], window.dilation[0], window.padding[0]].map(usize::from);
     let mut at = y.checked_mul(stride)?;
+    let mut next = input.from_row(at.saturating_sub(padding))?;
     for row in rows {
         *row = match at.checked_sub(padding) {
-            Some(y) if y < input.height => Some(input.row(y)?),
-            _ => None,
+            Some(y) if y >= input.height => None,
+            Some(_) if dilation == 1 => Some(next.next()?),
+            Some(y) => Some(input.row(y)?),
+            None => None,
         };
         at = at.checked_add(dilation)?;
     }

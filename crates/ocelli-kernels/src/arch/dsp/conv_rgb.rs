@@ -119,7 +119,10 @@ impl<'a> ConvRgb<'a> {
             see(&self.shape.window, input, y, rows.get_mut(..if two { ROWS } else { 3 })?)?;
             let mut done = 0;
             while done < width {
-                let count = self.chunk.min(width - done);
+                // Of a row by itself that is made as two halves, the stream holds twice as many windows.
+                let halves = !two && rows.iter().take(3).all(Option::is_some);
+                let count = if halves { self.chunk * 2 } else { self.chunk }.min(width - done);
+                let count = if count > self.chunk { count & !1 } else { count };
                 let start = done * outputs;
                 if two {
                     self.widen(rows, padding, [done, count + 1], stream)?;
@@ -157,7 +160,7 @@ impl<'a> ConvRgb<'a> {
         let inside = self.inside();
         let inside = inside.start.max(first).min(end)..inside.end.max(first).min(end);
         for pair in (first..inside.start).chain(inside.end..end) {
-            let mut strips = padding.chunks_exact_mut(PAIR);
+            let mut strips = padding.as_chunks_mut().0.iter_mut();
             let mut seen = [&[] as &[i8]; ROWS];
             for (seen, row) in seen.iter_mut().zip(rows) {
                 let strip = strips.next()?;
@@ -198,11 +201,9 @@ impl<'a> ConvRgb<'a> {
         let inside = self.inside();
         let start = inside.start.saturating_sub(first).min(half + 1);
         let inside = start..inside.end.saturating_sub(second).min(half + 1).max(start);
-        for (pair, stream) in stream.chunks_exact_mut(COLUMNS).take(half + 1).enumerate() {
-            if inside.contains(&pair) {
-                continue;
-            }
-            let mut strips = padding.chunks_exact_mut(PAIR);
+        for pair in (0..inside.start).chain(inside.end..half + 1) {
+            let stream = stream.get_mut(pair * COLUMNS..)?.get_mut(..COLUMNS)?;
+            let mut strips = padding.as_chunks_mut().0.iter_mut();
             for side in [first, second] {
                 for row in rows {
                     self.gather(row, side.checked_add(pair)?, strips.next()?)?;
@@ -220,11 +221,12 @@ impl<'a> ConvRgb<'a> {
         let right = half * PAIR;
         let length = inside.len() * PAIR + right;
         let start = ((first + inside.start) * 2).checked_sub(before)? * COLORS;
-        let mut seen = [padding.get(..length)?; 3];
+        let mut seen = [&[][..]; 3];
         for (seen, row) in seen.iter_mut().zip(rows) {
-            if let Some(row) = row {
-                *seen = row.get(start..)?.get(..length)?;
-            }
+            *seen = match row {
+                Some(row) => row.get(start..)?.get(..length)?,
+                None => padding.get(..length)?,
+            };
         }
         color_halves(seen, right, stream.get_mut(inside.start * COLUMNS..inside.end * COLUMNS)?)
     }
@@ -236,15 +238,17 @@ impl<'a> ConvRgb<'a> {
     }
 
     /// Two columns of a row, with its border.
-    fn gather(&self, row: Option<&[i8]>, pair: usize, strip: &mut [i8]) -> Option<()> {
-        let before = usize::from(self.shape.window.padding[1]);
-        strip.fill(self.shape.zero_point);
-        for (column, values) in (pair * 2..).zip(strip.chunks_exact_mut(COLORS)) {
-            let column = column.checked_sub(before).filter(|&column| column < self.shape.input[1]);
-            if let (Some(row), Some(column)) = (row, column) {
-                let from = row.get(column * COLORS..)?;
-                values.iter_mut().zip(from).for_each(|(value, &from)| *value = from);
-            }
+    #[inline(never)]
+    fn gather(&self, row: Option<&[i8]>, pair: usize, strip: &mut [i8; PAIR]) -> Option<()> {
+        let [width, before] = [self.shape.input[1], usize::from(self.shape.window.padding[1])];
+        *strip = [self.shape.zero_point; PAIR];
+        let Some(row) = row else { return Some(()) };
+        let on_map = |column: usize| column.saturating_sub(before).min(width);
+        let start = pair * 2;
+        let from = row.get(on_map(start) * COLORS..on_map(start + 2) * COLORS)?;
+        let past = before.saturating_sub(start) * COLORS;
+        for (value, &from) in strip.iter_mut().skip(past).zip(from) {
+            *value = from;
         }
         Some(())
     }

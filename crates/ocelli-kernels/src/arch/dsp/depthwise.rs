@@ -186,17 +186,18 @@ impl Depthwise3x3 {
         let mut some = None;
         let needed = if two { 3 + self.stride } else { 3 };
         let first = y.checked_mul(self.stride)?;
+        let skip = self.skip * self.channels;
+        let mut seen = input.from_row(first.saturating_sub(self.above))?;
         for (at, row) in rows.iter_mut().enumerate().take(needed) {
             match (first + at).checked_sub(self.above).filter(|&y| y < self.height) {
-                Some(y) => {
-                    *row = input.row(y)?;
+                Some(_) => {
+                    *row = seen.next()?.get(skip..)?;
                     some = Some(*row);
                 }
                 None => absent |= 1 << at,
             }
         }
         let some = some?;
-        let length = self.width * self.channels;
         let fits = stream.len() >= self.outputs * self.column()
             && !(quads && self.outputs % 2 == 1)
             && block.len() >= self.block(self.outputs)
@@ -209,10 +210,6 @@ impl Depthwise3x3 {
             if row.is_empty() {
                 *row = some;
             }
-            if row.len() < length {
-                return None;
-            }
-            *row = row.get(self.skip * self.channels..)?;
         }
         #[cfg(ocelli_dsp)]
         {

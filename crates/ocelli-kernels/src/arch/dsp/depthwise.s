@@ -267,6 +267,8 @@
   ldr.w r5,[r1,r12]
   ldr.w r8,[r2,r12]
   ldr.w r9,[r3,r12]
+  ldr r6,[sp,#F_STEP]
+  adds r12,r12,r6          @ the flags are for the end of the loop
   pkhbt r6,r4,r8,lsl #16
   pkhtb r10,r8,r4,asr #16
   pkhbt r7,r5,r9,lsl #16
@@ -280,8 +282,6 @@
   sxtb16 r10,r10,ror #8
   sxtb16 r11,r11,ror #8
   stmia lr!,{r4-r11}
-  ldr r4,[sp,#F_STEP]
-  adds r12,r4
   bne 3b
   DW_ABSENT 32
   ldm sp,{r0,r1}

@@ -13,26 +13,27 @@
 .syntax unified
 .thumb
 
-@ The last of 32 words hold the weights of all steps but the first. Where they are not registers, the frame begins with them.
+@ The frame. The last of 32 words hold the weights of all steps but the first; where they are not registers, they are at its end.
+.set Q_OUT, 0              @ of the quad in the second row; and from there to the first
+.set Q_STEP, 8             @ bytes of a pixel of the output; and where the second row ends for these channels
+.set Q_BIAS, 16
+.set Q_FINISH, 24          @ multipliers; TfLite: and powers
+.set Q_FIRST, 40           @ weights of the first step
+.set Q_ENTRY, 44           @ where the loop over steps is entered
+.set Q_STREAM, 48
+.set Q_WEIGHTS, 52
+.set Q_PAIRS, 56           @ pairs of channels left
+.set Q_COPY, 60            @ where the copying of weights is entered
+.set Q_SKIP, 64            @ bytes from the weights of the second step to the words that are copied: they begin up to 12 bytes earlier
+.set Q_ROW, 68             @ bytes of a row of the output
+.set Q_ZERO, 72            @ zero point of the output
+.set Q_TO, 76              @ where words are copied to
+.set Q_WORDS, 84
 .if QUADS_FPU
-.set Q_BIAS, 0
+.set Q_FRAME, Q_WORDS
 .else
-.set Q_BIAS, 128
+.set Q_FRAME, Q_WORDS + 128
 .endif
-.set Q_FINISH, Q_BIAS + 8  @ multipliers; TfLite: and powers
-.set Q_OUT, Q_BIAS + 24    @ of the quad in the second row; and from there to the first
-.set Q_STEP, Q_BIAS + 32   @ bytes of a pixel of the output; and where the second row ends for these channels
-.set Q_FIRST, Q_BIAS + 40  @ weights of the first step
-.set Q_ENTRY, Q_BIAS + 44  @ where the loop over steps is entered
-.set Q_STREAM, Q_BIAS + 48
-.set Q_WEIGHTS, Q_BIAS + 52
-.set Q_PAIRS, Q_BIAS + 56  @ pairs of channels left
-.set Q_COPY, Q_BIAS + 60   @ where the copying of weights is entered
-.set Q_SKIP, Q_BIAS + 64   @ bytes from the weights of the second step to the words that are copied: they begin up to 12 bytes earlier
-.set Q_ROW, Q_BIAS + 68    @ bytes of a row of the output
-.set Q_ZERO, Q_BIAS + 72   @ zero point of the output
-.set Q_TO, Q_BIAS + 76     @ where words are copied to
-.set Q_FRAME, Q_BIAS + 84
 
 .macro QUAD_STEP word, at
  .if QUADS_FPU
@@ -93,7 +94,7 @@
   lsls r5,r5,#2
   str r5,[sp,#Q_SKIP]
  .if !QUADS_FPU
-  add r5,sp,#128
+  add r5,sp,#(Q_WORDS + 128)
   sub r5,r5,r4,lsl #4
   str r5,[sp,#Q_TO]
  .endif
@@ -134,10 +135,11 @@
   strd r4,r5,[sp,#Q_FINISH]
   str r0,[sp,#Q_WEIGHTS]
   ldr r0,[sp,#Q_STREAM]
+  ldr.w lr,[sp,#Q_FIRST]
   b.w 2f
 .balign 4
 5:
- .set q_at,4
+ .set q_at,Q_WORDS + 4
  .irp word,s1,s2,s3,s4,s5,s6,s7,s8,s9,s10,s11,s12,s13,s14,s15,s16,s17,s18,s19,s20,s21,s22,s23,s24,s25,s26,s27,s28,s29,s30,s31
   QUAD_STEP \word,q_at
   .set q_at,q_at + 4
@@ -173,8 +175,7 @@
   bfi r7,r6,#8,#8
   bfi r9,r8,#8,#8
   bfi r11,r10,#8,#8
-  ldrd r1,r2,[sp,#Q_OUT]
-  ldrd r3,r12,[sp,#Q_STEP]
+  ldm sp,{r1,r2,r3,r12}    @ from Q_OUT on
   strh r7,[r1]
   strh r5,[r1,r2]
   add r1,r3
@@ -182,12 +183,12 @@
   strh.w r9,[r1,r2]
   add r1,r3
   str r1,[sp,#Q_OUT]
+  ldr.w lr,[sp,#Q_FIRST]   @ here it takes one cycle
   cmp r1,r12
   beq 8f
-2:                         @ four pixels
+2:                         @ four pixels; the weights of the first step in lr
   ldrd r4,r5,[sp,#Q_BIAS]
   ldmia.w r0!,{r1,r2,r3,r12}
-  ldr.w lr,[sp,#Q_FIRST]
   smlad r6,lr,r2,r4
   smlad r8,lr,r3,r4
   smlad r10,lr,r12,r4

@@ -217,7 +217,14 @@ impl<R: Rule, const LINKED: u64> Depthwise<'_, R, LINKED> {
                     let end = start.saturating_add(parts.block).min(columns.end);
                     let stream = stream.get_mut(layer.stream(start.checked_sub(columns.start)?)..)?;
                     let work = Work { stream, quads: self.quads, block: &mut *block };
-                    layer.part(start..end)?.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
+                    let part;
+                    let layer = if parts.block < layer.outputs() {
+                        part = layer.part(start..end)?;
+                        &part
+                    } else {
+                        layer
+                    };
+                    layer.rows(self.rule, self.packed, input, Rows { y, two }, work)?;
                     start = end;
                 }
                 then(Made { stream, two, columns }, output)?;
@@ -238,11 +245,12 @@ pub fn depthwise<R: Rule, const LINKED: u64>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Layer::<LINKED>::new(shape)?;
+    let layer = Layer::<LINKED>::new(shape);
+    let layer = layer.as_ref()?;
     let channels = shape.output[2];
     let row_length = channels.checked_mul(shape.output[1])?;
     let columns = layer.column();
-    let depthwise = Depthwise { layer: &layer, rule, packed, quads: false };
+    let depthwise = Depthwise { layer, rule, packed, quads: false };
     depthwise.rows(input, y, row_length, output, scratch, |Made { stream, columns: made, .. }, output| {
         let start = made.start.checked_mul(channels)?;
         for (pixel, row) in output.chunks_exact_mut(row_length.max(1)).enumerate() {
@@ -309,13 +317,15 @@ pub fn separable<R: Rule, const LINKED: u64>(
     output: &mut [i8],
     scratch: &mut [i8],
 ) -> Option<()> {
-    let layer = Layer::<LINKED>::new(&shape.depthwise)?;
+    // Not moved: it is large.
+    let layer = Layer::<LINKED>::new(&shape.depthwise);
+    let layer = layer.as_ref()?;
     let (first, second) = packed.split_at_checked(layer.words::<R>())?;
     let outputs = shape.outputs;
     let width = layer.outputs();
     let row_length = outputs.checked_mul(width)?;
     let quads = layer.quads(outputs);
-    let depthwise = Depthwise { layer: &layer, rule: &rules.depthwise, packed: first, quads };
+    let depthwise = Depthwise { layer, rule: &rules.depthwise, packed: first, quads };
     let (steps, column) = (layer.steps(), layer.column());
     let last = Last::<R, LINKED> { rules, weights: second, steps, outputs, quads, column, row_length };
     depthwise.rows(input, y, row_length, output, scratch, |made, output| last.make(made, output))?;
