@@ -46,13 +46,7 @@ impl<'a> Map<'a> {
     #[inline]
     pub fn rows(&self, y: usize, count: usize) -> Option<&'a [i8]> {
         // Products that wrap (impossible sizes) fail at `get`, or give other values of the same data.
-        let mut slot = y.checked_sub(self.base)?;
-        if slot >= self.slots {
-            slot = slot.wrapping_sub(self.slots);
-            if slot >= self.slots {
-                slot = slot.checked_rem(self.slots)?;
-            }
-        }
+        let slot = self.slot(y)?;
         if slot.checked_add(count)? > self.slots {
             return None;
         }
@@ -65,13 +59,23 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// The slot of row `y`.
+    #[inline]
+    fn slot(&self, y: usize) -> Option<usize> {
+        let mut slot = y.checked_sub(self.base)?;
+        if slot >= self.slots {
+            slot = slot.wrapping_sub(self.slots);
+            if slot >= self.slots {
+                slot = slot.checked_rem(self.slots)?;
+            }
+        }
+        Some(slot)
+    }
+
     /// Rows from `y` on, one after the other: cheaper than [`Map::row`] for each.
     #[inline]
     pub(crate) fn from_row(&self, y: usize) -> Option<FromRow<'_, 'a>> {
-        let mut slot = y.checked_sub(self.base)?;
-        while slot >= self.slots {
-            slot = slot.checked_sub(self.slots).filter(|_| self.slots > 0)?;
-        }
+        let slot = self.slot(y)?;
         let length = self.width.wrapping_mul(self.channels);
         Some(FromRow { map: self, slot, start: slot.wrapping_mul(length), length })
     }
