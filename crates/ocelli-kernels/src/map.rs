@@ -74,7 +74,7 @@ impl<'a> Map<'a> {
 
     /// Rows from `y` on, one after the other: cheaper than [`Map::row`] for each.
     #[inline]
-    pub(crate) fn from_row(&self, y: usize) -> Option<FromRow<'_, 'a>> {
+    pub(crate) fn rows_from(&self, y: usize) -> Option<FromRow<'_, 'a>> {
         let slot = self.slot(y)?;
         let length = self.width.wrapping_mul(self.channels);
         Some(FromRow { map: self, slot, start: slot.wrapping_mul(length), length })

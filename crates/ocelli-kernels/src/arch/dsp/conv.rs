@@ -232,7 +232,7 @@ pub fn see<'m>(window: &Window, input: &Map<'m>, y: usize, rows: &mut Seen<'m>) 
     let [stride, dilation, padding] =
         [window.stride[0], window.dilation[0], window.padding[0]].map(usize::from);
     let mut at = y.checked_mul(stride)?;
-    let mut next = input.from_row(at.saturating_sub(padding))?;
+    let mut next = input.rows_from(at.saturating_sub(padding))?;
     for row in rows {
         *row = match at.checked_sub(padding) {
             Some(y) if y >= input.height => None,

@@ -187,7 +187,7 @@ impl Depthwise3x3 {
         let needed = if two { 3 + self.stride } else { 3 };
         let first = y.checked_mul(self.stride)?;
         let skip = self.skip * self.channels;
-        let mut seen = input.from_row(first.saturating_sub(self.above))?;
+        let mut seen = input.rows_from(first.saturating_sub(self.above))?;
         for (at, row) in rows.iter_mut().enumerate().take(needed) {
             match (first + at).checked_sub(self.above).filter(|&y| y < self.height) {
                 Some(_) => {
