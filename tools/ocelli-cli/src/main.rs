@@ -5,6 +5,8 @@ mod conversion;
 mod data;
 mod eval;
 mod files;
+mod fit;
+mod flash;
 mod input;
 mod inspect;
 mod install;
@@ -46,6 +48,7 @@ enum Command {
     Profile(profile::Arguments),
     Send(send::Arguments),
     Validate(validate::Arguments),
+    Flash(flash::Arguments),
     Install(install::Arguments),
     New(new::Arguments),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Flash(arguments) => flash::run(&arguments),
         Command::Install(arguments) => install::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
     };

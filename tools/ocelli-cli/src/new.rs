@@ -3,16 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use askama::Template;
 use clap::Args;
-use ocelli::{Model, Target};
-use ocelli_compiler::pack::AlignedBytes;
 use ocelli_machines::{MACHINES, Machine, firmware, machine};
 
-use crate::files;
-use crate::print;
-use crate::table::grouped;
+use crate::fit::{self, Room};
+use crate::{files, print};
 
 /// Write a firmware project for a machine in QEMU, with a packed model in it.
 #[derive(Args)]
@@ -44,12 +41,6 @@ fn parse_machine(text: &str) -> Result<&'static Machine, String> {
     })
 }
 
-/// The least stack and other data beside an arena, bytes.
-const OTHER_RAM: usize = 3 << 10;
-
-/// The least code beside a model, bytes.
-const CODE: usize = 32 << 10;
-
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let folder = &arguments.folder;
@@ -64,7 +55,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     files::check_folder(folder)?;
     let bytes =
         fs::read(&arguments.model).with_context(|| format!("cannot read {}", arguments.model.display()))?;
-    check_model(&bytes, &arguments.model, arguments.board)?;
+    let machine = arguments.board;
+    let place = format!("qemu:{}", machine.name);
+    let (flash, ram) = (machine.code.length, machine.ram.length);
+    fit::check(
+        &bytes,
+        &arguments.model,
+        &Room { place: &place, core: machine.core, kernels: machine.kernels, flash, ram },
+    )?;
 
     let source = Source::new(arguments.ocelli.as_deref())?;
     let mut project = machine_project(arguments.board, name, &source)?;
@@ -77,44 +75,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         arguments.board.name,
         folder.display()
     ))?;
-    Ok(())
-}
-
-/// Refuses a model that the machine cannot hold, and says where it would be slow.
-fn check_model(bytes: &[u8], path: &Path, machine: &Machine) -> Result<()> {
-    let aligned = AlignedBytes::new(bytes);
-    let model = Model::open(aligned.bytes()).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    let Machine { name, core, kernels, .. } = machine;
-    let (flash, ram) = (machine.code.length, machine.ram.length);
-    let least = model.arena_bytes() + OTHER_RAM;
-    if least > ram as usize {
-        bail!(
-            "{} takes an arena of {} bytes, and qemu:{name} has {} bytes of RAM in all: choose a larger machine, or quantize it with `--feed rows --optimize memory`",
-            path.display(),
-            grouped(model.arena_bytes() as u64),
-            grouped(ram.into())
-        );
-    }
-    if bytes.len() + CODE > flash as usize {
-        bail!(
-            "{} has {} bytes, and qemu:{name} has {} bytes of flash in all: choose a larger machine",
-            path.display(),
-            grouped(bytes.len() as u64),
-            grouped(flash.into())
-        );
-    }
-    if model.target() != Target::Portable && model.target().name() != *kernels {
-        bail!(
-            "{} is packed for {}, which a {core} does not have: quantize it with `--target {kernels}`",
-            path.display(),
-            model.target().name()
-        );
-    }
-    if model.target().name() != *kernels {
-        eprintln!(
-            "note: the model is portable; `ocelli quantize --target {kernels}` packs it for fast kernels on a {core}"
-        );
-    }
     Ok(())
 }
 

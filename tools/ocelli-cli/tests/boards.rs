@@ -146,3 +146,45 @@ fn a_model_is_installed_and_what_cannot_be_is_refused() {
     let no_model = refused(&["install", "README.md", "--port", &port]);
     assert!(no_model.contains("not a packed Ocelli model"), "{no_model}");
 }
+
+/// A program in place of probe-rs, which is not everywhere and whose probes are nowhere here: it keeps what it was called with, and fails with a line.
+#[cfg(unix)]
+fn stand_in(folder: &Path, message: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("probe-rs");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho \"$@\" >'{}/called'\necho '{message}' >&2\nexit 1\n",
+        folder.display()
+    );
+    fs::write(&program, script).expect("it can be written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("they can be set");
+}
+
+#[cfg(unix)]
+#[test]
+fn firmware_of_a_board_is_handed_to_probe_rs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = quantized(folder.path(), "cortex-m4");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let flash = |path: &str, board: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        let output = command.args(["flash", &model, "--board", board]).env("PATH", path).output();
+        let output = output.expect("it starts");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let nothing = folder.path().join("nothing").display().to_string();
+    assert!(flash(&nothing, "nucleo-f446re").contains("cargo install probe-rs-tools"));
+    stand_in(folder.path(), "Error: No connected probes were found.");
+    let path = format!("{}:{path}", folder.path().display());
+    let text = flash(&path, "nucleo-f446re");
+    assert!(text.contains("no probe is connected: plug the board in"), "{text}");
+    let called = fs::read_to_string(folder.path().join("called")).expect("it was called");
+    assert!(
+        called.starts_with("run --chip STM32F446RE") && called.contains("/release/nucleo-f446re"),
+        "{called}"
+    );
+    let text = flash(&path, "microbit");
+    assert!(text.contains("--target armv6m"), "{text}");
+    assert!(flash(&path, "arduino").contains("nucleo-f446re"));
+}
