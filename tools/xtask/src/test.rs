@@ -61,6 +61,8 @@ fn clippy(machine: &Machine) -> Result<()> {
         "clippy",
         "--quiet",
         "--release",
+        "--package",
+        "ocelli-qemu",
         "--bin",
         "any",
         "--bin",
