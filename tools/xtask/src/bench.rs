@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use comfy_table::{CellAlignment, Table, presets};
-use ocelli::{ALIGNMENT, Model, test_bytes};
+use ocelli::test_bytes;
 use ocelli_machines::firmware::{self, Image};
 use ocelli_machines::qemu::Runner;
 use ocelli_machines::{MACHINES, Machine, cycles, elf, machine};
@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cli::Cli;
 use crate::figures::grouped;
 use crate::networks::{Network, networks};
+use crate::packed::Packed;
 use crate::peers::{PEERS, Peer, peers};
 use crate::repository::output;
 use crate::setup;
@@ -184,18 +185,14 @@ pub fn measure_all(
 
 /// Measures a packed network on a machine.
 pub fn measure(network: &Network, file: &Path, machine: &'static Machine) -> Result<Row> {
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let mut memory = vec![0; bytes.len() + ALIGNMENT];
-    let start = memory.as_ptr().align_offset(ALIGNMENT);
-    let aligned = memory.get_mut(start..start + bytes.len()).context("the memory is large enough")?;
-    aligned.copy_from_slice(&bytes);
-    let model = Model::open(aligned).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    let packed = Packed::read(file)?;
+    let (bytes, model) = (packed.bytes(), packed.model()?);
 
     let input: Vec<u8> = test_bytes(1).take(model.input().len()).map(i8::cast_unsigned).collect();
     let runner = Runner::new(machine)?;
-    let report = runner.run(&bytes, &input, LIMIT)?.report;
+    let report = runner.run(bytes, &input, LIMIT)?.report;
     let cycles = if cycles::are_estimated(machine) {
-        let costs = runner.profile(&bytes, model.steps().count(), &input, LIMIT)?;
+        let costs = runner.profile(bytes, model.steps().count(), &input, LIMIT)?;
         costs.iter().map(|cost| cost.cycles).sum()
     } else {
         None

@@ -1,16 +1,16 @@
 //! `cargo xtask boards`: builds the firmware of every board, and compares what it takes with what is recorded.
 
-use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use ocelli::{ALIGNMENT, Model};
 use ocelli_machines::{BOARDS, Board, board, elf, firmware, machine};
 
 use crate::cli::Cli;
 use crate::networks::DIGITS;
+use crate::packed::Packed;
+use crate::page;
 use crate::repository::output;
 use crate::setup;
 
@@ -26,8 +26,6 @@ pub struct Arguments {
 }
 
 const RECORD: &str = "boards/README.md";
-const START: &str = "<!-- sizes: written by `cargo xtask boards --bless` -->";
-const END: &str = "<!-- end of sizes -->";
 
 /// What another release of compiler or HAL may change, in percent.
 const TOLERANCE: u64 = 5;
@@ -65,13 +63,13 @@ pub fn boards(arguments: &Arguments) -> Result<()> {
     }
     let rows: Vec<String> = sizes.iter().map(row).collect();
     println!("{}", rows.join("\n"));
-    let text = std::fs::read_to_string(RECORD).context(RECORD)?;
     if arguments.bless {
         if arguments.board.is_some() {
             bail!("sizes are recorded for all boards together: leave `--board` out");
         }
-        return record(&text, &rows);
+        return record(&rows);
     }
+    let text = std::fs::read_to_string(RECORD).context(RECORD)?;
     let wrong: Vec<String> = sizes.iter().filter_map(|size| difference(&text, size)).collect();
     if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
 }
@@ -84,12 +82,8 @@ fn measure(cli: &Cli, board: &'static Board) -> Result<Size> {
     let kernels = kernels.or(machine("m4")).context("a machine has the board's kernels")?;
     let file = folder.join(digits.packed_name(kernels));
     output(&mut digits.quantize(cli, &file, kernels))?;
-    let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
-    let mut memory = vec![0; bytes.len() + ALIGNMENT];
-    let start = memory.as_ptr().align_offset(ALIGNMENT);
-    let aligned = memory.get_mut(start..start + bytes.len()).context("the memory is large enough")?;
-    aligned.copy_from_slice(&bytes);
-    let model = Model::open(aligned).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    let packed = Packed::read(&file)?;
+    let (bytes, model) = (packed.bytes(), packed.model()?);
     let contents = elf::read(&firmware::build_board(board, &file)?)?;
     if !contents.panics.is_empty() {
         bail!("{}: its image can panic: {}", board.name, contents.panics.join(", "));
@@ -130,17 +124,7 @@ fn difference(text: &str, size: &Size) -> Option<String> {
 }
 
 /// Writes the rows into the record.
-fn record(text: &str, rows: &[String]) -> Result<()> {
-    let (Some((before, _)), Some((_, after))) = (text.split_once(START), text.split_once(END)) else {
-        bail!("{RECORD} has no lines `{START}` and `{END}`");
-    };
-    let mut table = String::new();
-    writeln!(table, "| board | core | code | flash with the model | static RAM | with the arena |")?;
-    writeln!(table, "|---|---|---:|---:|---:|---:|")?;
-    for row in rows {
-        writeln!(table, "{row}")?;
-    }
-    let partial = Path::new("boards/README.partial");
-    std::fs::write(partial, format!("{before}{START}\n\n{table}\n{END}{after}")).context(RECORD)?;
-    std::fs::rename(partial, RECORD).context(RECORD)
+fn record(rows: &[String]) -> Result<()> {
+    let header = "| board | core | code | flash with the model | static RAM | with the arena |\n|---|---|---:|---:|---:|---:|\n";
+    page::write(RECORD, "sizes", "boards --bless", &format!("{header}{}\n", rows.join("\n")))
 }

@@ -8,6 +8,8 @@ mod demo;
 mod figures;
 mod kernels;
 mod networks;
+mod packed;
+mod page;
 mod peers;
 mod repository;
 mod setup;
